@@ -1,0 +1,92 @@
+# Every target sets itself up in .venv and repeats no work that is up to date.
+# `make` alone lists the targets. Written for GNU make and a plain sh.
+
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+EXTRAS := .[book,test,dev]
+
+CODE := $(wildcard deepsvdd tests benchmarks)
+NOTEBOOKS := $(sort $(wildcard book/*.ipynb))
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with book/sanitize.cfg
+
+MATHJAX := book/_extra/vendor/mathjax
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help run test book vendor bench lint format lock url clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+run: $(INSTALLED) ## train on the bundled MNIST (digit 3) and print the test AUC
+	$(BIN)/deepsvdd train mnist mnist_LeNet runs/mnist_3 --recipe fast --normal_class 3 --seed 0
+
+test: $(INSTALLED) ## run the tests, the docstrings' examples and every chapter
+	$(BIN)/python -m pytest tests deepsvdd $(if $(NOTEBOOKS),$(NBVAL) $(NOTEBOOKS))
+
+book: $(INSTALLED) vendor ## build the book into _build/html
+	$(BIN)/jupyter-book build book -W --keep-going --all
+	touch _build/html/.nojekyll
+
+vendor: $(MATHJAX)/tex-chtml.js ## copy MathJax into the book, which then needs no network
+
+bench: $(INSTALLED) ## run the timed comparisons
+	$(BIN)/python -m benchmarks
+
+lint: $(INSTALLED) ## check style, formatting and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(INSTALLED) ## put the code into shape
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+# Installs nothing. NVIDIA's libraries and triton are left out: they are torch's
+# own choice for each platform, and pip finds them through torch.
+lock: $(INSTALLED) ## write the newest versions that fit to constraints.txt
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed \
+	    --report .venv/lock.json '$(EXTRAS)'
+	{ sed '/^[^#]/,$$d' constraints.txt; \
+	  $(BIN)/python -c 'import json; \
+	    [print(d["metadata"]["name"].lower().replace("_", "-"), \
+	    d["metadata"]["version"].split("+")[0], sep="==") \
+	    for d in json.load(open(".venv/lock.json"))["install"]]' \
+	  | grep -Ev '^(deepsvdd|nvidia-.*|cuda-.*|triton)==' | LC_ALL=C sort; \
+	} > .venv/constraints.txt
+	mv .venv/constraints.txt constraints.txt
+
+# The address, then its OWNER/REPO, which Colab links carry, then the site it
+# is published under.
+url: ## give the repository a new address: make url URL=https://github.com/OWNER/REPO
+	@case '$(URL)' in https://*/*/*[!/]) ;; \
+	  *) echo 'usage: make url URL=https://github.com/OWNER/REPO' >&2; exit 2;; esac
+	@set -e; export new='$(URL)'; \
+	export old=$$(sed -n 's/^Repository = "\(.*\)"$$/\1/p' pyproject.toml); \
+	slug() { echo "$$1" | awk -F / '{print $$(NF-1) "/" $$NF}'; }; \
+	pages() { echo "$$1" | sed 's|/|.github.io/|'; }; \
+	export old_slug=$$(slug "$$old") new_slug=$$(slug "$$new"); \
+	export old_pages=$$(pages "$$old_slug") new_pages=$$(pages "$$new_slug"); \
+	git grep -lzIF -e "$$old_slug" -e "$$old_pages" | xargs -0 perl -pi -e ' \
+	  s/\Q$$ENV{old}\E(?![\w-])/$$ENV{new}/g; \
+	  s/(?<![\w-])\Q$$ENV{old_pages}\E(?![\w-])/$$ENV{new_pages}/g; \
+	  s/(?<![\w-])\Q$$ENV{old_slug}\E(?![\w-])/$$ENV{new_slug}/g'; \
+	git --no-pager grep -nIF "$$new" pyproject.toml
+
+clean: ## remove what the other targets wrote (runs/ stays)
+	rm -rf .venv _build $(MATHJAX) build *.egg-info
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '$(EXTRAS)'
+	touch $@
+
+$(MATHJAX)/tex-chtml.js:
+	mkdir -p _build/npm $(@D)/output/chtml/fonts
+	npm install --prefix _build/npm --no-save --no-audit --no-fund --silent mathjax@3.2.2
+	cp -R _build/npm/node_modules/mathjax/es5/output/chtml/fonts/woff-v2 $(@D)/output/chtml/fonts/
+	cp _build/npm/node_modules/mathjax/es5/tex-chtml.js $@
+	touch $@

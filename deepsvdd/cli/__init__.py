@@ -1,0 +1,65 @@
+"""The command line: ``deepsvdd train | score | info``, a module each."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib import import_module
+from typing import Any
+
+import click
+
+from deepsvdd.errors import DataUnavailableError
+from deepsvdd.version import __version__
+
+COMMANDS = ("train", "score", "info")
+
+
+class Commands(click.Group):
+    """Loads a command's module, and torch with it, only when it is called for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the order of use."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command."""
+        if name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"deepsvdd.cli.{name}").command
+        return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; errors that tell their fix need no traceback."""
+        try:
+            with warnings.catch_warnings():
+                warnings.showwarning = show_warning
+                return super().invoke(ctx)
+        except (ValueError, ArithmeticError, OSError, DataUnavailableError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            raise click.ClickException(str(error)) from error
+
+
+def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Print a warning's text alone; the line of code it came from helps no user."""
+    click.secho(f"warning: {message}", fg="yellow", file=sys.stderr)
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
+@click.version_option(__version__)
+def main() -> None:
+    r"""Deep SVDD: train on what is normal, find what is not.
+
+    \b
+    Train on the bundled MNIST, digit 3 the normal class (about 10 s on a laptop):
+      deepsvdd train mnist mnist_LeNet runs/three --recipe fast --normal_class 3
+    Score images of your own with the model, and look into it:
+      deepsvdd score runs/three/model.safetensors my_images/ --resize
+      deepsvdd info runs/three/model.safetensors
+
+    Each command's --help has more examples.
+    """

@@ -1,0 +1,48 @@
+"""``deepsvdd info``: what is in a model file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from deepsvdd.persistence import read_model
+
+
+@click.command(name="info", short_help="Show what a model file holds.")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="All metadata, with histories.")
+def command(model: Path, as_json: bool) -> None:
+    r"""Show network, objective, threshold, extrema, training settings and versions.
+
+    \b
+    deepsvdd info runs/a/model.safetensors
+    deepsvdd info runs/a/model.safetensors --json | jq .versions
+    """
+    tensors, metadata = read_model(model)
+    if as_json:
+        click.echo(json.dumps(metadata, indent=1))
+        return
+    parameters, members = metadata["parameters"], metadata["members"]
+    weights = sum(t.numel() for n, t in tensors.items() if n.endswith(".weight"))
+    low, high = tensors["preprocessor.minimum"], tensors["preprocessor.maximum"]
+    rows = {
+        "network": f"{parameters['network']}, {weights // len(members):,} weights",
+        "input": f"{tuple(metadata['input_shape'])}, {metadata['preprocessing']}",
+        "extrema": f"{low.min().item():.6g} to {high.max().item():.6g}",
+        "objective": f"{parameters['objective']}, ν = {parameters['nu']}",
+        "members": str(len(members)),
+        "radius": ", ".join(f"{member['radius']:.6g}" for member in members),
+        "threshold": f"{metadata['threshold']:.6g}",
+        "collapsed": "yes" if any(m["collapsed"] for m in members) else "no",
+    }
+    for phase in ("pretraining", "training"):
+        settings = parameters["recipe"][phase]
+        rows[phase] = ", ".join(f"{name} {value}" for name, value in settings.items())
+    if not parameters["pretrain"]:
+        rows["pretraining"] = "none"
+    rows["seed"] = str(parameters["random_state"])
+    rows["versions"] = ", ".join(f"{k} {v}" for k, v in metadata["versions"].items())
+    for name, text in rows.items():
+        click.echo(f"{name:<12} {text}")

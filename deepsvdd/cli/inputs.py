@@ -1,0 +1,115 @@
+"""Reading what is to be scored: arrays, image files, folders of images."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
+Named = tuple[list[str], NDArray]
+
+
+def read_input(
+    path: Path, shape: tuple[int, ...], key: str | None, resize: bool
+) -> Named:
+    """Read samples for a model.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npy``, ``.npz``, an image, or a folder that is searched for images.
+    shape : (c, h, w) or (d,)
+        What the model takes.
+    key : str, optional
+        Name of the array in an ``.npz``.
+    resize : bool
+        Whether images of other sizes are resized (bilinear) or refused.
+
+    Returns
+    -------
+    names, samples
+        A name a sample (file name, or index), and the array (n, ...).
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to read, or it cannot be read.
+    """
+    if path.suffix.lower() in (".npy", ".npz"):
+        samples = channels_first(read_array(path, key), shape)
+        return [str(index) for index in range(len(samples))], samples
+    if len(shape) != 3:
+        raise ValueError(f"this model takes vectors {shape}: give it .npy or .npz")
+    if path.is_dir():
+        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
+        if not files:
+            raise ValueError(
+                f"no image files ({', '.join(sorted(SUFFIXES))}) in '{path}'"
+            )
+    else:
+        files = [path]
+    return read_images(files, path, shape, resize)
+
+
+def read_array(path: Path, key: str | None) -> NDArray:
+    """Read one array from .npy or .npz; never unpickles."""
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return content
+        if key is None:
+            named = [name for name in ("x_test", "x", "X") if name in content.files]
+            key = named[0] if named else content.files[0]
+            if not named and len(content.files) > 1:
+                raise ValueError(f"name one of its arrays {content.files} with --key")
+        if key not in content.files:
+            raise ValueError(f"it has no array {key!r}, only {content.files}")
+        return content[key]
+    except (ValueError, EOFError, IndexError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"cannot read '{path}': {error}") from None
+
+
+def channels_first(samples: NDArray, shape: tuple[int, ...]) -> NDArray:
+    """Turn images (n, h, w, c), as data files have them, to (n, c, h, w)."""
+    if len(shape) == 3 and samples.shape[1:] == (*shape[1:], shape[0]) != shape:
+        return samples.transpose(0, 3, 1, 2)
+    return samples
+
+
+def read_images(
+    files: list[Path], root: Path, shape: tuple[int, ...], resize: bool
+) -> Named:
+    """Read image files (c, h, w); a broken one is named and left out."""
+    names, images = [], []
+    for file in files:
+        try:
+            images.append(read_image(file, shape, resize))
+        except (OSError, SyntaxError) as error:  # Pillow's for broken files
+            click.secho(f"warning: skipped '{file}': {error}", fg="yellow", err=True)
+            continue
+        names.append(str(file.relative_to(root)) if root.is_dir() else file.name)
+    if not images:
+        raise ValueError(f"no readable image in '{root}'")
+    return names, np.stack(images)
+
+
+def read_image(file: Path, shape: tuple[int, ...], resize: bool) -> NDArray[np.uint8]:
+    """Read one image as the model takes it: grey or RGB, of its size."""
+    from PIL import Image
+
+    channels, height, width = shape
+    with Image.open(file) as image:
+        picture = image.convert("L" if channels == 1 else "RGB")
+        if picture.size != (width, height):
+            if not resize:
+                raise ValueError(
+                    f"'{file}' is {image.width}×{image.height}, the model takes "
+                    f"{width}×{height}: add --resize"
+                )
+            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        pixels = np.asarray(picture)
+    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

@@ -1,0 +1,460 @@
+"""Image data sets, and the split of one into a normal class and the rest.
+
+MNIST is part of the package. The others come from a folder, or once over the network
+through torchvision, which puts them there.
+"""
+
+import errno
+import io
+import os
+import socket
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from functools import lru_cache
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsvdd.errors import DataUnavailableError
+from deepsvdd.files import WriteError, atomic_write, cannot_write, sha256_of
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Class = int | str
+
+_BUNDLED = Path(__file__).with_name("data")
+_KEYS = ("x_train", "y_train", "x_test", "y_test")
+_CONTENT = f"the arrays {', '.join(_KEYS)}"
+_TIMEOUT = 15.0  # seconds without an answer; a firewall may never give one
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Images and labels, as published.
+
+    Attributes
+    ----------
+    name : str
+    x_train, x_test : uint8 arrays, shape (n, c, h, w)
+        Pixels from 0 to 255; gray images have one channel.
+    y_train, y_test : int64 arrays, shape (n,)
+        Indices into `classes`.
+    classes : tuple of str
+
+    Notes
+    -----
+    The arrays of :func:`load_dataset` are shared by all callers and read-only: copy
+    before you write to them.
+    """
+
+    name: str
+    x_train: Images = field(repr=False)  # (n, c, h, w)
+    y_train: Labels = field(repr=False)  # (n,)
+    x_test: Images = field(repr=False)  # (m, c, h, w)
+    y_test: Labels = field(repr=False)  # (m,)
+    classes: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """A one-vs-rest anomaly detection problem.
+
+    Attributes
+    ----------
+    x_train : uint8 array, shape (n, c, h, w)
+        Training images of the normal classes only.
+    x_test : uint8 array, shape (m, c, h, w)
+        All test images.
+    y_test : int64 array, shape (m,)
+        0 normal, 1 anomaly.
+    normal_classes : tuple of int
+        Indices of the normal classes, ascending.
+    """
+
+    x_train: Images = field(repr=False)  # (n, c, h, w)
+    x_test: Images = field(repr=False)  # (m, c, h, w)
+    y_test: Labels = field(repr=False)  # (m,)
+    normal_classes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is known about a data set before it is loaded."""
+
+    image_shape: tuple[int, int, int]  # (h, w, c)
+    classes: tuple[str, ...]
+    torchvision: str = ""  # the class in torchvision.datasets that fetches it
+    bundled_sha256: str = ""  # of the file in the package, if it has one
+
+
+# One row a data set: to add one that torchvision has, add a row.
+_SOURCES = {
+    "mnist": _Source(
+        image_shape=(28, 28, 1),
+        classes=tuple("0123456789"),
+        bundled_sha256="99b6212d8b734503d7fa2e29ea6413ba"
+        "d62226998e56555f4a6b0b30072f1aec",
+    ),
+    "fashion_mnist": _Source(
+        image_shape=(28, 28, 1),
+        classes=(
+            *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+            *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ),
+        torchvision="FashionMNIST",
+    ),
+    "cifar10": _Source(
+        image_shape=(32, 32, 3),
+        classes=(
+            *("airplane", "automobile", "bird", "cat", "deer"),
+            *("dog", "frog", "horse", "ship", "truck"),
+        ),
+        torchvision="CIFAR10",
+    ),
+}
+
+
+def load_dataset(
+    name: str, root: str | os.PathLike[str] | None = None, download: bool = True
+) -> Dataset:
+    """Load a data set by name.
+
+    MNIST comes with the package. For the others the first that exists is taken:
+
+    1. ``root/NAME.npz`` with the uint8 images ``x_train`` and ``x_test``, shape
+       (n, h, w) or (n, h, w, c), and the integer labels ``y_train`` and ``y_test``,
+       shape (n,);
+    2. torchvision's own files in `root`;
+    3. torchvision's download into `root`, checked against its checksums.
+
+    After 2 and 3 ``root/NAME.npz`` is written: it loads faster, and it is the one file
+    to copy to computers without a network.
+
+    Parameters
+    ----------
+    name : {'mnist', 'fashion_mnist', 'cifar10'}
+    root : path-like, optional
+        Folder of the data sets that are not bundled. By default the environment
+        variable ``DEEPSVDD_DATA``, else ``deepsvdd`` in the user's cache folder.
+    download : bool, default True
+        Whether the network may be used.
+
+    Returns
+    -------
+    Dataset
+        With read-only arrays. A second call returns the same object, unless the file
+        has changed.
+
+    Raises
+    ------
+    ValueError
+        Unknown `name`, or a ``NAME.npz`` that is damaged or not of the form above.
+    DataUnavailableError
+        The data set is neither in `root` nor could it be downloaded, or the bundled
+        file is damaged.
+    OSError
+        The download could not be written to `root`.
+
+    References
+    ----------
+    MNIST: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to
+    document recognition, 1998. Fashion-MNIST: Xiao, Rasul and Vollgraf,
+    arXiv:1708.07747, 2017. CIFAR-10: Krizhevsky, Learning multiple layers of features
+    from tiny images, 2009.
+
+    Examples
+    --------
+    >>> mnist = load_dataset("mnist")
+    >>> mnist.x_train.shape
+    (60000, 1, 28, 28)
+    """
+    if name not in _SOURCES:
+        known = ", ".join(map(repr, _SOURCES))
+        raise ValueError(f"name must be one of {known}, got {name!r}")
+    bundled = bool(_SOURCES[name].bundled_sha256)
+    path = (_BUNDLED if bundled else _data_folder(root)) / f"{name}.npz"
+    stamp = _stamp(path)
+    if bundled or stamp:
+        return _from_npz(name, path, stamp)
+    return _from_torchvision(name, path, download)
+
+
+def one_vs_rest(dataset: Dataset, normal_class: Class | Iterable[Class]) -> Split:
+    """Declare one or more classes normal and all others anomalies.
+
+    The set-up of Ruff et al. (2018), section 4: train on the normal classes' training
+    images, test on the full test set.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    normal_class : int, str, or several of them
+        Index or name of the normal class. Repetitions count once.
+
+    Returns
+    -------
+    Split
+
+    Raises
+    ------
+    ValueError
+        Unknown class, no class, all classes, or a class without training images.
+
+    Examples
+    --------
+    >>> split = one_vs_rest(load_dataset("mnist"), 3)
+    >>> split.x_train.shape, split.x_test.shape, int(split.y_test.sum())
+    ((6131, 1, 28, 28), (10000, 1, 28, 28), 8990)
+    """
+    normal = _class_indices(dataset, normal_class)
+    return Split(
+        x_train=dataset.x_train[np.isin(dataset.y_train, normal)],
+        x_test=dataset.x_test,
+        y_test=np.isin(dataset.y_test, normal, invert=True).astype(np.int64),
+        normal_classes=normal,
+    )
+
+
+# Which classes are normal ------------------------------------------------------------
+
+
+def _class_indices(dataset: Dataset, given: Any) -> tuple[int, ...]:
+    several = isinstance(given, Iterable) and not isinstance(given, str)
+    labels = list(given) if several else [given]
+    indices = sorted({_class_index(dataset.classes, label) for label in labels})
+    if not indices:
+        raise ValueError(f"normal_class must name at least one class, got {given!r}")
+    if len(indices) == len(dataset.classes):
+        raise ValueError(
+            f"normal_class must leave at least one of the {len(indices)} classes of "
+            f"{dataset.name!r} to be the anomalies, got all of them"
+        )
+    for index in indices:
+        if index not in dataset.y_train:
+            raise ValueError(
+                f"normal_class must have training images, but {dataset.name!r} has "
+                f"none of class {index} ({dataset.classes[index]!r})"
+            )
+    return tuple(indices)
+
+
+def _class_index(classes: tuple[str, ...], label: Any) -> int:
+    if isinstance(label, str) and label in classes:
+        return classes.index(label)
+    is_integer = isinstance(label, int | np.integer) and not isinstance(label, bool)
+    if is_integer and 0 <= label < len(classes):
+        return int(label)
+    raise ValueError(
+        f"normal_class must be an integer from 0 to {len(classes) - 1} or one of "
+        f"{', '.join(map(repr, classes))}, got {label!r}"
+    )
+
+
+# From a file -------------------------------------------------------------------------
+
+
+def _data_folder(root: str | os.PathLike[str] | None) -> Path:
+    """`root`, else $DEEPSVDD_DATA, else a folder in the user's cache, as absolute."""
+    chosen = root or os.environ.get("DEEPSVDD_DATA")
+    if not chosen:
+        env = os.environ
+        cache = env.get("XDG_CACHE_HOME") or env.get("LOCALAPPDATA") or "~/.cache"
+        chosen = Path(cache) / "deepsvdd"
+    return Path(chosen).expanduser().resolve()
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file does, None if there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=4)
+def _from_npz(name: str, path: Path, stamp: tuple[int, int] | None) -> Dataset:
+    """Read a file; `stamp` is a part of the cache's key and otherwise unused."""
+    content = _read(path)
+    if _SOURCES[name].bundled_sha256:
+        _check_bundled(name, path, content)
+    return _dataset(name, _arrays(path, content), f"'{path}'")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        fix = "make it a readable file or name another folder"
+        if path.parent == _BUNDLED:
+            fix = _restore(path)
+        reason = (error.strerror or str(error)).lower()
+        raise DataUnavailableError(f"cannot read '{path}': {reason}; {fix}") from error
+
+
+def _check_bundled(name: str, path: Path, content: bytes) -> None:
+    # The size tells a Git LFS pointer (about 130 bytes) or a truncated copy from a
+    # file whose line ends Git has converted.
+    if sha256_of(content) != _SOURCES[name].bundled_sha256:
+        raise DataUnavailableError(
+            f"'{path}' is not the file that belongs to this version of deepsvdd "
+            f"({len(content)} bytes, wrong SHA-256); {_restore(path)}"
+        )
+
+
+def _restore(path: Path) -> str:
+    return (
+        f"restore it by `git checkout -- deepsvdd/data/{path.name}` "
+        "or by reinstalling the package"
+    )
+
+
+def _arrays(path: Path, content: bytes) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return {key: archive[key] for key in _KEYS if key in archive}
+    except Exception as error:  # damage surfaces as a dozen types, from zlib to numpy
+        raise ValueError(
+            f"'{path}' must be an .npz file with {_CONTENT}, "
+            f"but it cannot be decoded ({_reason(error)}); copy or create it again"
+        ) from error
+
+
+# Checks ------------------------------------------------------------------------------
+
+
+def _dataset(name: str, arrays: Mapping[str, NDArray[Any]], where: str) -> Dataset:
+    """Check the arrays, bring them into the one layout, and lock them."""
+    missing = [key for key in _KEYS if key not in arrays]
+    if missing:
+        raise ValueError(
+            f"{where} must hold {_CONTENT}, but it lacks {', '.join(missing)}"
+        )
+    locked: dict[str, NDArray[Any]] = {}
+    for part in ("train", "test"):
+        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        _check_images(x, _SOURCES[name].image_shape, f"{where}: x_{part}")
+        _check_labels(y, len(x), len(_SOURCES[name].classes), f"{where}: y_{part}")
+        locked[f"x_{part}"] = _channels_first(x)
+        locked[f"y_{part}"] = y.astype(np.int64)
+    for array in locked.values():
+        array.flags.writeable = False  # the cache hands them to every caller
+    return Dataset(name=name, classes=_SOURCES[name].classes, **locked)
+
+
+def _check_images(
+    x: NDArray[Any], image_shape: tuple[int, int, int], what: str
+) -> None:
+    shapes = [image_shape] if image_shape[2] > 1 else [image_shape[:2], image_shape]
+    if x.dtype != np.uint8 or x.shape[1:] not in shapes:
+        expected = " or ".join(f"(n, {', '.join(map(str, s))})" for s in shapes)
+        raise ValueError(
+            f"{what} must be uint8 of shape {expected}, "
+            f"got {x.dtype} of shape {x.shape}"
+        )
+
+
+def _check_labels(y: NDArray[Any], n: int, n_classes: int, what: str) -> None:
+    if y.dtype.kind not in "iu" or y.shape != (n,):
+        raise ValueError(
+            f"{what} must be integers of shape ({n},), one for each image, "
+            f"got {y.dtype} of shape {y.shape}"
+        )
+    wrong = y[(y < 0) | (y >= n_classes)]
+    if wrong.size:
+        raise ValueError(
+            f"{what} must hold labels from 0 to {n_classes - 1}, got {wrong[0]}"
+        )
+
+
+def _channels_first(x: NDArray[Any]) -> Images:
+    if x.ndim == 3:
+        return x[:, None]  # (n, h, w) → (n, 1, h, w)
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2))  # (n, h, w, c) → (n, c, h, w)
+
+
+# From torchvision --------------------------------------------------------------------
+
+_TORCHVISION_ERRORS: tuple[type[Exception], ...] = (
+    *(ImportError, RuntimeError),  # not installed; no mirror answers, wrong checksum
+    *(OSError, HTTPException),  # network and disk
+    *(ValueError, AssertionError, EOFError),  # files of an interrupted download
+)
+
+
+@lru_cache(maxsize=2)
+def _from_torchvision(name: str, path: Path, download: bool) -> Dataset:
+    """Fetch a data set into the folder of `path`, and keep it as `path`."""
+    try:
+        with redirect_stdout(io.StringIO()), _socket_timeout(_TIMEOUT):
+            arrays = _torchvision_arrays(name, path.parent, download)
+    except _TORCHVISION_ERRORS as error:
+        if isinstance(error, OSError) and _is_about_disk(error):
+            raise cannot_write(error.filename or path.parent, error) from error
+        # `from None`: below pages of urllib's traceback nobody finds the sentence
+        raise _unavailable(path, download, error) from None
+    dataset = _dataset(name, arrays, f"torchvision's {_SOURCES[name].torchvision}")
+    try:
+        with atomic_write(path) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    except WriteError as error:
+        warnings.warn(f"{error}; {name} is loaded all the same", stacklevel=3)
+    return dataset
+
+
+def _torchvision_arrays(
+    name: str, folder: Path, download: bool
+) -> dict[str, NDArray[Any]]:
+    # Here, not at the top: it takes seconds, and most users only need MNIST.
+    import torchvision
+
+    fetch = getattr(torchvision.datasets, _SOURCES[name].torchvision)
+    train = fetch(folder, train=True, download=download)
+    test = fetch(folder, train=False, download=download)
+    parts = (train.data, train.targets, test.data, test.targets)
+    return dict(zip(_KEYS, map(np.asarray, parts), strict=True))
+
+
+@contextmanager
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """Bound every wait for the network: torchvision itself sets no limit."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
+
+
+def _is_about_disk(error: OSError) -> bool:
+    """Whether an error of a download is about the disk and not about the network."""
+    if isinstance(error, URLError):  # an OSError, and HTTPError's filename is a URL
+        return False
+    return error.filename is not None or error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _unavailable(path: Path, download: bool, error: Exception) -> DataUnavailableError:
+    way_out = "load it once with a network connection"
+    if not download:
+        way_out += " and download=True"
+    return DataUnavailableError(
+        f"'{path}' does not exist and torchvision could not supply the data "
+        f"({_reason(error)}); {way_out} (delete an interrupted download "
+        f"there first), or put a {path.name} with {_CONTENT} into that folder or into "
+        "one that root or DEEPSVDD_DATA names"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return the cause in an error's message: torchvision puts it into the last line.
+
+    Only its first sentence, because more would follow inside a sentence of ours.
+    """
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[-1].strip("<>. ").split(". ")[0]

@@ -1,0 +1,26 @@
+"""Errors and warnings that Deep SVDD has and Python does not."""
+
+
+class ArchitectureError(ValueError):
+    """The paper's propositions forbid the network: biases, bounded activations."""
+
+
+class TrainingDivergedError(FloatingPointError):
+    """The loss became NaN or infinite during training."""
+
+
+class ModelFileError(ValueError):
+    """A model file that is truncated, tampered with, or of another format."""
+
+
+class CollapseWarning(UserWarning):
+    """The network maps (nearly) all training data to one point.
+
+    Hypersphere collapse (paper, Section 3.3): the loss looks perfect, and the scores
+    say nothing. Check the network for bias terms and bounded activations, the data for
+    identical samples, and the learning rate and weight decay for size.
+    """
+
+
+class DataUnavailableError(RuntimeError):
+    """A data set is not here and cannot be fetched; the message names the ways out."""

@@ -1,0 +1,628 @@
+"""``DeepSVDD``: the method as a scikit-learn outlier detector."""
+
+from __future__ import annotations
+
+import copy
+import math
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict
+from os import PathLike
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+from torch import Tensor, nn
+
+from deepsvdd.errors import ModelFileError
+from deepsvdd.networks import (
+    NETWORKS,
+    Autoencoder,
+    build_autoencoder,
+    check_architecture,
+    default_network,
+)
+from deepsvdd.objectives import count_of
+from deepsvdd.persistence import (
+    read_model,
+    read_model_tar,
+    strip_prefix,
+    write_model,
+)
+from deepsvdd.preprocessing import METHODS, Preprocessor
+from deepsvdd.recipes import Recipe, get_recipe, require
+from deepsvdd.samples import image_batch
+from deepsvdd.training import (
+    OBJECTIVES,
+    SCORING_BATCH,
+    Hypersphere,
+    pretrain_autoencoder,
+    represent,
+    resolve_device,
+    train_hypersphere,
+)
+from deepsvdd.version import __version__
+
+
+class DeepSVDD(OutlierMixin, BaseEstimator):
+    """Deep Support Vector Data Description (Ruff et al., ICML 2018).
+
+    Learns a network φ that maps normal data close to a center c, and scores a sample
+    by its squared distance from there. Train it on normal data; a few anomalies among
+    it do little harm.
+
+    Parameters
+    ----------
+    network : str or Module, default="auto"
+        "mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU" (images), "mlp" (vectors),
+        or "auto" to choose by the data's shape; or a module of your own that maps a
+        batch to representations (n, d), an :class:`~deepsvdd.networks.Autoencoder` if
+        it is to be pretrained. Your module is copied, not changed.
+    objective : {"one-class", "soft-boundary"}, default="one-class"
+        Equation 4 or Equation 3 of the paper.
+    nu : float in (0, 1], default=0.1
+        ν: fraction of the training data that may lie outside the hypersphere
+        (soft-boundary), and that ``contamination="auto"`` leaves outside.
+    recipe : {"fast", "paper"} or Recipe, default="fast"
+        Training settings. "fast" takes seconds on a CPU, "paper" is the paper's
+        protocol; see :func:`deepsvdd.get_recipe`.
+    pretrain : bool, default=True
+        Pretrain φ as the encoder of an autoencoder.
+    n_members : int, default=1
+        Train that many networks, with seeds ``random_state``, ``random_state + 1``, …,
+        and average their normalised distances.
+    preprocessing : str, default="auto"
+        "gcn_l1" (paper; "auto" for images), "gcn_l2", "minmax" ("auto" for vectors) or
+        "none". Extrema come from the training data.
+    contamination : "auto" or float in (0, 0.5], default="auto"
+        Fraction of the training data to lie beyond the threshold of :meth:`predict`.
+        "auto" means ν; the threshold of a single soft-boundary network is then R, up to
+        the gap between R and the nearest training sample outside.
+    threshold : float, optional
+        Anomaly score from which on a sample is an outlier; overrides contamination.
+    allow_collapse : bool, default=False
+        Accept networks that the paper's propositions forbid.
+    warm_start : bool, default=False
+        Go on from the networks of the previous ``fit`` (or of a loaded model): without
+        pretraining the center stays too, with pretraining it is computed anew.
+    device : str, default="auto"
+        "cpu", "cuda", "cuda:1", …; "auto" takes a GPU where there is one.
+    random_state : int, RandomState or None, default=None
+        Seeds weights and sample order: the same integer gives the same bits on one CPU.
+    verbose : bool, default=False
+        Show progress bars, if standard error is a terminal.
+
+    Attributes
+    ----------
+    members_ : list of Hypersphere
+        Trained networks with center, radius, and history.
+    preprocessor_ : Preprocessor
+        With the training data's extrema.
+    threshold_ : float
+        Anomaly score of the decision boundary; ``offset_`` is its negative.
+    input_shape_ : tuple of int
+        Shape of one sample, (c, h, w) or (d,).
+    network_ : str
+        Name of the network, "custom" for a module of your own.
+    recipe_ : Recipe
+        The settings used.
+    n_features_in_ : int
+        Numbers in one sample.
+
+    References
+    ----------
+    Ruff et al., "Deep One-Class Classification", ICML 2018.
+
+    Examples
+    --------
+    >>> from deepsvdd import DeepSVDD, load_dataset, one_vs_rest
+    >>> threes = one_vs_rest(load_dataset("mnist"), normal_class=3)
+    >>> detector = DeepSVDD(random_state=0).fit(threes.x_train)  # doctest: +SKIP
+    >>> detector.anomaly_score(threes.x_test)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        network: str | nn.Module = "auto",
+        objective: str = "one-class",
+        nu: float = 0.1,
+        recipe: str | Recipe = "fast",
+        *,
+        pretrain: bool = True,
+        n_members: int = 1,
+        preprocessing: str = "auto",
+        contamination: str | float = "auto",
+        threshold: float | None = None,
+        allow_collapse: bool = False,
+        warm_start: bool = False,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.network = network
+        self.objective = objective
+        self.nu = nu
+        self.recipe = recipe
+        self.pretrain = pretrain
+        self.n_members = n_members
+        self.preprocessing = preprocessing
+        self.contamination = contamination
+        self.threshold = threshold
+        self.allow_collapse = allow_collapse
+        self.warm_start = warm_start
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ------------------------------------------------------------------ training
+
+    def fit(self, X: ArrayLike | Tensor, y: object = None) -> DeepSVDD:
+        """Train on normal data.
+
+        Parameters
+        ----------
+        X : array or Tensor of shape (n, h, w), (n, c, h, w) or (n, d)
+            Images or vectors, n ≥ 2; integers or floats of any scale.
+        y : ignored
+            For scikit-learn's conventions.
+
+        Returns
+        -------
+        DeepSVDD
+            The estimator itself.
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is unusable; the message names it.
+        ArchitectureError
+            If the paper's propositions forbid the network.
+        TrainingDivergedError
+            If the loss becomes NaN or infinite.
+        """
+        self._check_parameters()
+        device = resolve_device(self.device)
+        samples = self._samples(X, reset=True)
+        self.network_ = self._network_name()
+        self.recipe_ = (
+            self.recipe
+            if isinstance(self.recipe, Recipe)
+            else get_recipe(self.recipe, self.network_)
+        )
+        self.preprocessor_ = Preprocessor.fit(samples, self._preprocessing_method())
+        x = channels_last(self.preprocessor_(samples).float().to(device))
+
+        starts = getattr(self, "members_", []) if self.warm_start else []
+        members = []
+        for index, seed in enumerate(self._seeds()):
+            start = starts[index] if index < len(starts) else None
+            members.append(self._fit_member(x, device, seed, start))
+        self.members_ = members
+        self._set_threshold(samples)
+        return self
+
+    def _fit_member(
+        self, x: Tensor, device: torch.device, seed: int, start: Hypersphere | None
+    ) -> Hypersphere:
+        """Pretrain and train one network; the global random state stays as it was."""
+        devices = [device] if device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            autoencoder = self._build(x[:2].cpu())
+            if start is not None:
+                autoencoder.encoder.load_state_dict(start.encoder.state_dict())
+            autoencoder = autoencoder.to(memory_format=torch.channels_last).to(device)
+            history = {}
+            if self.pretrain:
+                history["pretraining"] = pretrain_autoencoder(
+                    autoencoder,
+                    x,
+                    self.recipe_.pretraining,
+                    seed=seed,
+                    verbose=self.verbose,
+                )
+            member = train_hypersphere(
+                autoencoder.encoder,
+                x,
+                self.recipe_,
+                objective=self.objective,
+                nu=self.nu,
+                center=start.center.float() if start and not self.pretrain else None,
+                seed=seed,
+                verbose=self.verbose,
+            )
+        if len(self.input_shape_) == 1:
+            # Double precision costs vectors little and makes a score independent of
+            # the batch that it is computed in.
+            member.encoder.double()
+            member.center = member.center.double()
+        member.history = history | member.history
+        return member
+
+    def _build(self, example: Tensor) -> Autoencoder:
+        """Build the network, check it, and wrap it as an autoencoder's encoder."""
+        if isinstance(self.network, nn.Module):
+            module = copy.deepcopy(self.network)
+            if not isinstance(module, Autoencoder):
+                if self.pretrain:
+                    raise ValueError(
+                        "pretrain must be False for a network without a decoder; got "
+                        f"{type(module).__name__}: pass Autoencoder(encoder, decoder)"
+                    )
+                module = Autoencoder(module, nn.Identity())
+        else:
+            module = build_autoencoder(self.network_, self.input_shape_)
+        # By the letter of Proposition 3 the authors' ELU network is forbidden as well.
+        if not self.allow_collapse and self.network_ != "cifar10_LeNet_ELU":
+            check_architecture(module.encoder, example)
+        return module
+
+    def _seeds(self) -> list[int]:
+        """Draw one seed a member; an integer random_state gives consecutive seeds."""
+        if isinstance(self.random_state, int | np.integer):
+            return [int(self.random_state) + m for m in range(self.n_members)]
+        random = check_random_state(self.random_state)
+        return random.randint(2**31 - 1, size=self.n_members).tolist()
+
+    # ------------------------------------------------------------------- scoring
+
+    def anomaly_score(self, X: ArrayLike | Tensor) -> NDArray[np.float64]:
+        """Score samples; larger is more anomalous.
+
+        Parameters
+        ----------
+        X : array or Tensor, shaped as in :meth:`fit`
+            A single image (h, w) or (c, h, w) may go without its first axis.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            ‖φ(x) − c‖² (the paper's Equation 5), minus R² for the soft-boundary
+            objective. With several members: the mean of ‖φ(x) − c‖, each divided by its
+            mean over the training data.
+        """
+        check_is_fitted(self)
+        return self._score(self._samples(X, reset=False))
+
+    def _score(self, samples: Tensor) -> NDArray[np.float64]:
+        scores = [self._score_batch(x) for x in self._preprocessed(samples)]
+        return torch.cat(scores).double().cpu().numpy()
+
+    def _score_batch(self, x: Tensor) -> Tensor:
+        """Score one preprocessed batch (b, ...); returns (b,)."""
+        if len(self.members_) == 1:
+            (member,) = self.members_
+            return member.squared_distances(x) - member.radius**2
+        distances = [
+            member.squared_distances(x).sqrt() / member.mean_distance
+            for member in self.members_
+        ]
+        return torch.stack(distances).mean(dim=0)
+
+    def score_samples(self, X: ArrayLike | Tensor) -> NDArray[np.float64]:
+        """Return the negative anomaly score (n,): larger is more normal."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: ArrayLike | Tensor) -> NDArray[np.float64]:
+        """Return ``threshold_`` minus the anomaly score (n,): negative for outliers."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: ArrayLike | Tensor) -> NDArray[np.int64]:
+        """Return +1 for normal samples and −1 for outliers, shape (n,)."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    def represent(self, X: ArrayLike | Tensor, member: int = 0) -> NDArray[np.float32]:
+        """Return the representations φ(x) of one member's network, shape (n, d)."""
+        check_is_fitted(self)
+        encoder = self.members_[member].encoder
+        batches = self._preprocessed(self._samples(X, reset=False))
+        return torch.cat([represent(encoder, x) for x in batches]).cpu().numpy()
+
+    @property
+    def offset_(self) -> float:
+        """Score of the decision boundary by scikit-learn's sign."""
+        return -self.threshold_
+
+    def _preprocessed(self, samples: Tensor) -> Iterator[Tensor]:
+        """Yield batches ready for the networks, so that memory use stays bounded."""
+        device = self.members_[0].center.device
+        for batch in samples.split(SCORING_BATCH):
+            yield channels_last(self.preprocessor_(batch.to(device)))
+
+    def _set_threshold(self, samples: Tensor) -> None:
+        """Fix the decision boundary from the parameters and the training scores."""
+        if self.threshold is not None:
+            self.threshold_ = float(self.threshold)
+            return
+        auto = self.contamination == "auto"
+        fraction = self.nu if auto else float(self.contamination)
+        self.threshold_ = threshold_between(self._score(samples), fraction)
+
+    # ---------------------------------------------------------------- validation
+
+    def _check_parameters(self) -> None:
+        """Raise ValueError naming a parameter, what it may be, and what it is."""
+        number, whole = int | float | np.number, int | np.integer
+        require("objective", self.objective in OBJECTIVES, OBJECTIVES, self)
+        valid = isinstance(self.nu, number) and 0 < self.nu <= 1
+        require("nu", valid, "a number in (0, 1]", self)
+        valid = isinstance(self.n_members, whole) and self.n_members >= 1
+        require("n_members", valid, "a whole number from 1 on", self)
+        valid = self.contamination == "auto" or (
+            isinstance(self.contamination, number) and 0 < self.contamination <= 0.5
+        )
+        require("contamination", valid, "'auto' or a number in (0, 0.5]", self)
+        valid = self.threshold is None or (
+            isinstance(self.threshold, number) and math.isfinite(self.threshold)
+        )
+        require("threshold", valid, "None or a finite number", self)
+        valid = isinstance(self.network, nn.Module) or self.network in (
+            "auto",
+            *NETWORKS,
+        )
+        require("network", valid, f"'auto', a module or one of {NETWORKS}", self)
+        valid = self.preprocessing in ("auto", *METHODS)
+        require("preprocessing", valid, f"'auto' or one of {METHODS}", self)
+        valid = isinstance(self.recipe, Recipe | str)
+        require("recipe", valid, "a Recipe, 'paper' or 'fast'", self)
+
+    def _network_name(self) -> str:
+        if isinstance(self.network, nn.Module):
+            return "custom"
+        return (
+            default_network(self.input_shape_)
+            if self.network == "auto"
+            else self.network
+        )
+
+    def _preprocessing_method(self) -> str:
+        if self.preprocessing != "auto":
+            return self.preprocessing
+        return "minmax" if len(self.input_shape_) == 1 else "gcn_l1"
+
+    def _samples(self, X: ArrayLike | Tensor, reset: bool) -> Tensor:
+        """Validate data; return a tensor (n, c, h, w) or (n, d) on the CPU."""
+        if isinstance(X, Tensor):
+            X = X.detach().cpu().numpy()
+        images = np.asarray(X).ndim > 2 if reset else len(self.input_shape_) > 1
+        if images:
+            array = image_batch(X, None if reset else self.input_shape_)
+            if reset and len(array) < 2:
+                raise ValueError(
+                    f"X must hold at least 2 images to fit; got {len(array)}"
+                )
+        else:
+            array = validate_data(
+                self, X, reset=reset, dtype=np.float64, ensure_min_samples=1 + reset
+            )
+        if reset:
+            self.input_shape_: tuple[int, ...] = array.shape[1:]
+            self.n_features_in_ = math.prod(self.input_shape_)
+        # torch would warn of the bundled data's read-only arrays
+        return torch.from_numpy(array if array.flags.writeable else array.copy())
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that images are welcome too."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # --------------------------------------------------------------- persistence
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one file, safetensors with JSON metadata.
+
+        Parameters
+        ----------
+        path : path-like
+            For example ``model.safetensors``. Written whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        check_is_fitted(self)
+        tensors = {
+            "preprocessor.minimum": self.preprocessor_.minimum,
+            "preprocessor.maximum": self.preprocessor_.maximum,
+        }
+        for m, member in enumerate(self.members_):
+            tensors[f"members.{m}.center"] = member.center
+            for name, value in member.encoder.state_dict().items():
+                tensors[f"members.{m}.encoder.{name}"] = value
+        write_model(path, tensors, self._metadata())
+
+    def _metadata(self) -> dict[str, Any]:
+        """Describe the fitted model in JSON's terms."""
+        import sklearn
+
+        seed = self.random_state
+        parameters = self.get_params(deep=False) | {
+            "network": self.network_,
+            "recipe": asdict(self.recipe_),
+            "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
+            "device": "auto",
+        }
+        return {
+            "parameters": parameters,
+            "input_shape": list(self.input_shape_),
+            "preprocessing": self.preprocessor_.method,
+            "threshold": self.threshold_,
+            "members": [
+                {
+                    "radius": member.radius,
+                    "mean_distance": member.mean_distance,
+                    "collapsed": member.collapsed,
+                    "history": member.history,
+                }
+                for member in self.members_
+            ],
+            "versions": {
+                "deepsvdd": __version__,
+                "torch": torch.__version__,
+                "numpy": np.__version__,
+                "scikit-learn": sklearn.__version__,
+                "python": platform.python_version(),
+            },
+        }
+
+    @classmethod
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        network: nn.Module | None = None,
+        device: str = "auto",
+    ) -> DeepSVDD:
+        """Read a model written by :meth:`save`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        network : Module, optional
+            The encoder's architecture, for a model with a network of your own.
+        device : str, default="auto"
+            Where to score.
+
+        Returns
+        -------
+        DeepSVDD
+            Fitted; it gives the very scores that the saved one gave.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            If the file is truncated, altered or foreign, or does not fit ``network``.
+        """
+        tensors, metadata = read_model(path)
+        parameters = metadata["parameters"]
+        parameters["recipe"] = Recipe.from_dict(parameters["recipe"])
+        if parameters["network"] == "custom":
+            if network is None:
+                raise ModelFileError(
+                    f"{str(path)!r} holds a network of its author's own; pass its "
+                    "architecture as network="
+                )
+            parameters["network"] = network
+        model = cls(**parameters).set_params(device=device)
+        model.input_shape_ = tuple(metadata["input_shape"])
+        model.n_features_in_ = math.prod(model.input_shape_)
+        model.network_ = model._network_name()
+        model.recipe_ = model.recipe
+        model.preprocessor_ = Preprocessor(
+            metadata["preprocessing"],
+            tensors["preprocessor.minimum"],
+            tensors["preprocessor.maximum"],
+        )
+        model.threshold_ = metadata["threshold"]
+        model.members_ = [
+            model._rebuild_member(
+                encoder_state=strip_prefix(tensors, f"members.{m}.encoder."),
+                center=tensors[f"members.{m}.center"],
+                **member,
+            )
+            for m, member in enumerate(metadata["members"])
+        ]
+        return model
+
+    @classmethod
+    def from_model_tar(
+        cls, path: str | PathLike[str], X: ArrayLike | Tensor, **parameters: Any
+    ) -> DeepSVDD:
+        """Read a ``model.tar`` of the authors' PyTorch repository.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        X : array or Tensor of shape (n, h, w) or (n, c, h, w)
+            The normal class's training images: that file lacks the extrema that scaling
+            needs and the scores that a threshold needs.
+        **parameters
+            As for the class. ``network="cifar10_LeNet_ELU"`` must be said: the weights
+            do not tell it from ``"cifar10_LeNet"``.
+
+        Returns
+        -------
+        DeepSVDD
+            Fitted.
+
+        Raises
+        ------
+        FileNotFoundError, ModelFileError
+            If there is no such file, or it is not such a file.
+        """
+        legacy = read_model_tar(path)
+        soft = legacy["radius"] > 0
+        defaults = {
+            "network": legacy["network"],
+            "objective": "soft-boundary" if soft else "one-class",
+        }
+        model = cls(**(defaults | parameters))
+        model._check_parameters()
+        samples = model._samples(X, reset=True)
+        model.network_ = model._network_name()
+        model.recipe_ = get_recipe("paper", model.network_)
+        model.preprocessor_ = Preprocessor.fit(samples, model._preprocessing_method())
+        member = model._rebuild_member(
+            legacy["encoder"], legacy["center"], legacy["radius"]
+        )
+        model.members_ = [member]
+        d2 = [member.squared_distances(x) for x in model._preprocessed(samples)]
+        member.mean_distance = torch.cat(d2).sqrt().mean().item()
+        model._set_threshold(samples)
+        return model
+
+    def _rebuild_member(
+        self,
+        encoder_state: dict[str, Tensor],
+        center: Tensor,
+        radius: float,
+        mean_distance: float = 1.0,
+        collapsed: bool = False,
+        history: dict[str, Any] | None = None,
+    ) -> Hypersphere:
+        """Put a stored network back together on this model's device."""
+        device = resolve_device(self.device)
+        with torch.random.fork_rng(devices=[]):
+            if isinstance(self.network, nn.Module):
+                module = copy.deepcopy(self.network)
+                encoder = module.encoder if isinstance(module, Autoencoder) else module
+            else:
+                encoder = build_autoencoder(self.network_, self.input_shape_).encoder
+        encoder = encoder.to(center.dtype)
+        try:
+            encoder.load_state_dict(encoder_state)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ModelFileError(
+                f"the weights do not fit the network {self.network_!r} for samples of "
+                f"shape {self.input_shape_} ({reason})"
+            ) from None
+        encoder = encoder.to(memory_format=torch.channels_last).to(device).eval()
+        return Hypersphere(
+            encoder, center.to(device), radius, mean_distance, collapsed, history or {}
+        )
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """Lay images (n, c, h, w) out channels last, which convolutions here prefer."""
+    return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
+
+
+def threshold_between(scores: NDArray[np.float64], fraction: float) -> float:
+    """Place a threshold so that ⌊fraction · n⌋ of the scores (n,) lie above it.
+
+    Midway between two neighbours: on a score itself, rounding would decide its label.
+    """
+    exceed = count_of(fraction, len(scores))
+    ordered = np.sort(scores)[len(scores) - exceed - 1 :][:2]
+    return float(ordered.mean())

@@ -1,0 +1,173 @@
+"""Running and describing an experiment: evaluation, untrained control, provenance."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from datetime import datetime, timezone
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import clone
+
+from deepsvdd.datasets import Split
+from deepsvdd.estimator import DeepSVDD
+from deepsvdd.metrics import evaluate, roc_auc
+from deepsvdd.recipes import Phase, Recipe
+from deepsvdd.version import __version__
+
+
+def test_results(detector: DeepSVDD, split: Split) -> dict[str, Any]:
+    """Score the test set and evaluate the scores.
+
+    Parameters
+    ----------
+    detector : DeepSVDD
+        Fitted on the split's training images.
+    split : Split
+        Its test images are scored.
+
+    Returns
+    -------
+    dict
+        What the authors' code writes to ``results.json`` — ``train_time``,
+        ``test_auc`` (a fraction of 1), ``test_time`` (seconds) and ``test_scores``
+        (index, label, score) — and ``pretrain_time``, ``average_precision``,
+        ``fpr_at_95_tpr``, ``auc_interval`` (95 % bootstrap), ``threshold``,
+        ``radius`` (one a member), ``collapsed``.
+    """
+    start = time.perf_counter()
+    scores = detector.anomaly_score(split.x_test)
+    test_time = time.perf_counter() - start
+    quality = evaluate(split.y_test, scores)
+    triples = zip(range(len(scores)), split.y_test, scores, strict=True)
+    return {
+        "pretrain_time": phase_seconds(detector, "pretraining"),
+        "train_time": phase_seconds(detector, "training"),
+        "test_time": test_time,
+        "test_auc": quality["roc_auc"],
+        "auc_interval": [quality["roc_auc_low"], quality["roc_auc_high"]],
+        "average_precision": quality["average_precision"],
+        "fpr_at_95_tpr": quality["fpr_at_95_tpr"],
+        "threshold": detector.threshold_,
+        "radius": [member.radius for member in detector.members_],
+        "collapsed": any(member.collapsed for member in detector.members_),
+        "test_scores": [[i, int(label), float(score)] for i, label, score in triples],
+    }
+
+
+test_results.__test__ = False  # type: ignore[attr-defined]  # not a test for pytest
+
+
+def phase_seconds(detector: DeepSVDD, phase: str) -> float:
+    """Add up the seconds of one phase's epochs over all members."""
+    histories = [member.history.get(phase, {}) for member in detector.members_]
+    return float(sum(sum(history.get("seconds", [])) for history in histories))
+
+
+def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[float]:
+    """Measure the control: the same network and scoring with no training at all.
+
+    A random network's distances can separate classes too. What training adds is the
+    difference from there, not from 0.5; and one random network says little.
+
+    Parameters
+    ----------
+    detector : DeepSVDD
+        Fitted or not; its network and preprocessing are used.
+    split : Split
+        Training images give center and extrema, test images the AUC.
+    n_seeds : int, default=5
+        Number of untrained networks.
+
+    Returns
+    -------
+    list of float
+        Their test AUCs, fractions of 1.
+    """
+    nothing = Phase(n_epochs=0)
+    aucs = []
+    for seed in range(n_seeds):
+        control = clone(detector).set_params(
+            recipe=Recipe(pretraining=nothing, training=nothing),
+            objective="one-class",
+            pretrain=False,
+            warm_start=False,
+            n_members=1,
+            random_state=seed,
+            verbose=False,
+        )
+        control.fit(split.x_train)
+        aucs.append(roc_auc(split.y_test, control.anomaly_score(split.x_test)))
+    return aucs
+
+
+def mean_and_std(values: list[float]) -> tuple[float, float]:
+    """Return mean and sample standard deviation (n − 1)."""
+    return float(np.mean(values)), float(np.std(values, ddof=1))
+
+
+def provenance(device: torch.device) -> dict[str, Any]:
+    """Describe how a result came to be, so that somebody else can get it again.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the networks ran.
+
+    Returns
+    -------
+    dict
+        ``commit`` (None outside a checkout; "-dirty" marks uncommitted changes),
+        ``versions``, ``machine``, ``command`` and ``date`` (UTC).
+    """
+    cuda = device.type == "cuda"
+    packages = ("numpy", "scikit-learn", "torchvision")
+    return {
+        "commit": _commit(),
+        "versions": {
+            "deepsvdd": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            **{package: version(package) for package in packages},
+        },
+        "machine": {
+            "device": torch.cuda.get_device_name(device) if cuda else _processor(),
+            "threads": torch.get_num_threads(),
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    }
+
+
+def _commit() -> str | None:
+    """Name the commit of the checkout that this package runs from."""
+    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        done = subprocess.run(
+            describe,
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def _processor() -> str:
+    """Name the processor as its maker does, where the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,130 @@
+"""Safe file writing: a file is either the old one or the new one, never half of one."""
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# errno → (what is wrong, how to mend it)
+_FIXES = {
+    errno.ENOSPC: (
+        "no space left on the device",
+        "free some space or choose another folder",
+    ),
+    errno.EDQUOT: (
+        "the disk quota is exceeded",
+        "free some space or choose another folder",
+    ),
+    errno.EACCES: ("permission denied", "choose a folder that you may write to"),
+    errno.EPERM: ("permission denied", "choose a folder that you may write to"),
+    errno.EROFS: (
+        "the file system is read-only",
+        "choose a folder that you may write to",
+    ),
+    errno.EISDIR: ("it is not a regular file", "choose another file name"),
+    errno.EEXIST: ("a file stands where a folder is needed", "choose another folder"),
+    errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder"),
+}
+
+
+class WriteError(OSError):
+    """A file could not be written; the message is one sentence that names the fix."""
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def cannot_write(path: str | os.PathLike[str], error: OSError) -> WriteError:
+    """Put an operating system error into one sentence that names path and fix.
+
+    Parameters
+    ----------
+    path : path-like
+        What should have been written.
+    error : OSError
+        Why it could not be.
+
+    Returns
+    -------
+    WriteError
+        Ready to be raised; its ``errno`` is that of `error`.
+    """
+    unknown = (error.strerror or str(error), "choose another folder")
+    reason, fix = _FIXES.get(error.errno or 0, unknown)
+    sentence = f"cannot write '{os.fspath(path)}': {reason}; {fix}"
+    return WriteError(error.errno, sentence, os.fspath(path))
+
+
+@contextmanager
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Write a file completely or not at all.
+
+    Missing parent folders are created. The block writes to the path it is given, a
+    new name in the same folder with the same suffix; when it ends well, that file is
+    flushed to disk and takes the place of `path`, otherwise it is removed and `path`
+    stays as it was. Let the block do nothing but write: every ``OSError`` in it is
+    taken to be about `path`.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to create or replace. A symbolic link keeps pointing where it does.
+
+    Yields
+    ------
+    pathlib.Path
+        The temporary path to write to.
+
+    Raises
+    ------
+    WriteError
+        An ``OSError`` with the original ``errno``: read-only folder, full disk, a
+        folder in the place of the file. Other exceptions of the block pass through.
+
+    Examples
+    --------
+    >>> with atomic_write("results/table.csv") as temporary:  # doctest: +SKIP
+    ...     temporary.write_text("digit,auc")
+    """
+    target = Path(os.path.realpath(path))
+    # Same folder: os.replace is atomic only within one file system. Same suffix:
+    # savers such as np.savez and savefig go by it. Not tempfile: its files are 0600.
+    temporary = target.parent / f".tmp-{secrets.token_hex(8)}{target.suffix}"
+    try:
+        _make_room(target)
+        yield temporary
+        _flush_to_disk(temporary)
+        os.replace(temporary, target)
+    except WriteError:  # of a nested atomic_write: already says it all
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def sha256_of(data: bytes | bytearray | memoryview) -> str:
+    """Return the SHA-256 of a bytes-like object as 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> sha256_of(b"abc")[:8]
+    'ba7816bf'
+    """
+    return hashlib.sha256(data).hexdigest()
+
+
+def _make_room(target: Path) -> None:
+    if target.exists() and not target.is_file():  # a folder, or /dev/null
+        raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+    target.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _flush_to_disk(path: Path) -> None:
+    # Without it a power cut after os.replace may leave an empty file in place.
+    with open(path, "rb+") as file:
+        os.fsync(file.fileno())

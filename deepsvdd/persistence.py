@@ -1,0 +1,189 @@
+"""Model files: tensors as safetensors, the rest as JSON in the same file's header.
+
+Nothing in a model file is ever executed on loading (no pickle). A SHA-256 over tensors
+and metadata tells a damaged or altered file; it is no signature: whoever can rewrite
+the file can also rewrite the sum.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from deepsvdd.errors import ModelFileError
+from deepsvdd.files import atomic_write
+
+FORMAT = "deepsvdd-model"
+FORMAT_VERSION = 1
+
+
+def write_model(
+    path: str | PathLike[str], tensors: dict[str, Tensor], metadata: dict[str, Any]
+) -> None:
+    """Write a model file, all of it or nothing.
+
+    Parameters
+    ----------
+    path : path-like
+        File to write; missing folders are created.
+    tensors : dict of Tensor
+        By name.
+    metadata : dict
+        Whatever JSON can hold.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; an older file of that name is untouched.
+    """
+    from safetensors.torch import save
+
+    tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+    text = json.dumps(metadata, sort_keys=True)
+    header = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "metadata": text,
+        "sha256": checksum(tensors, text),
+    }
+    content = save(tensors, metadata=header)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def read_model(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a model file and verify it.
+
+    Parameters
+    ----------
+    path : path-like
+        File written by :func:`write_model`.
+
+    Returns
+    -------
+    tensors, metadata
+        As they were given to :func:`write_model`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is truncated, altered, of another format or of a later version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {str(path)!r}")
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        if path.suffix == ".tar":
+            raise ModelFileError(
+                f"{str(path)!r} looks like a model.tar of the authors' repository, "
+                "which lacks extrema and threshold: read it with DeepSVDD.from_model_tar and "
+                "the normal training images, or convert it by deepsvdd train … "
+                "--load_model"
+            ) from None
+        raise ModelFileError(
+            f"{str(path)!r} is no deepsvdd model, or a truncated one ({error}); "
+            "write it again with DeepSVDD.save or deepsvdd train"
+        ) from None
+    if header.get("format") != FORMAT:
+        raise ModelFileError(
+            f"{str(path)!r} is a safetensors file, but not one of a deepsvdd model"
+        )
+    if header.get("format_version") != str(FORMAT_VERSION):
+        raise ModelFileError(
+            f"{str(path)!r} has model format {header.get('format_version')}, this "
+            f"version of deepsvdd reads {FORMAT_VERSION}: upgrade deepsvdd"
+        )
+    text = header.get("metadata", "")
+    if header.get("sha256") != checksum(tensors, text):
+        raise ModelFileError(
+            f"{str(path)!r} was altered or damaged after it was saved: its SHA-256 "
+            "does not fit its content; restore it from a copy, or train again"
+        )
+    return tensors, json.loads(text)
+
+
+def strip_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Select the tensors of one prefix, without it."""
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def checksum(tensors: dict[str, Tensor], text: str) -> str:
+    """Hash names, types, shapes and values of all tensors, and the metadata's text."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        array = tensors[name].numpy()
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def read_model_tar(path: str | PathLike[str]) -> dict[str, Any]:
+    """Read a ``model.tar`` of the authors' PyTorch repository.
+
+    Parameters
+    ----------
+    path : path-like
+        The file, as ``DeepSVDD.save_model`` of that repository writes it.
+
+    Returns
+    -------
+    dict
+        ``network`` (name), ``input_channels``, ``center`` (Tensor), ``radius`` (float)
+        and ``encoder`` (state of our encoder). The file holds no preprocessing extrema.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it is damaged, holds anything but tensors and numbers, or another network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no model file at {str(path)!r}")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        state, center = content["net_dict"], torch.tensor(content["c"])
+        radius = float(content["R"])
+        network = {8: "mnist_LeNet", 32: "cifar10_LeNet"}[len(state["conv1.weight"])]
+    except Exception as error:  # torch.load raises a dozen unrelated types
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ModelFileError(
+            f"{str(path)!r} is no readable model.tar of the authors' repository, with "
+            f"entries R, c, net_dict and a LeNet's weights ({reason})"
+        ) from None
+    return {
+        "network": network,
+        "center": center,
+        "radius": radius,
+        "encoder": {legacy_name(name): value for name, value in state.items()},
+    }
+
+
+def legacy_name(name: str) -> str:
+    """Translate a weight's name: ``bn2d1.running_mean`` → ``norms.0.running_mean``."""
+    layer, _, leaf = name.partition(".")
+    match = re.fullmatch(r"(conv|bn|bn2d)(\d)", layer)
+    if match is None:
+        return f"head.{leaf}"
+    kind = "convs" if match[1] == "conv" else "norms"
+    return f"{kind}.{int(match[2]) - 1}.{leaf}"

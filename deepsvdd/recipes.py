@@ -1,0 +1,173 @@
+"""Training settings: what a phase and a recipe are, and the two named recipes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+OPTIMIZERS = ("adam", "amsgrad")
+SCHEDULES = ("step", "one-cycle")
+
+
+def require(name: str, valid: bool, domain: object, owner: object) -> None:
+    """Raise ValueError naming a setting, what it may be, and what it is."""
+    if not valid:
+        raise ValueError(f"{name} must be {domain}; got {getattr(owner, name)!r}")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Settings of one training phase; the defaults are those of the authors' code.
+
+    Attributes
+    ----------
+    optimizer_name : {"adam", "amsgrad"}
+        Adam or its AMSGrad variant.
+    lr : float
+        Initial learning rate ("step") or its maximum ("one-cycle").
+    n_epochs : int
+        Passes over the training data.
+    lr_milestones : tuple of int
+        With the "step" schedule, epochs (counted from 0) from which on the rate is a
+        tenth of what it was.
+    batch_size : int
+        Samples a step.
+    weight_decay : float
+        λ; adds λ W to the gradient, the derivative of (λ/2) ‖W‖² (Equations 3 and 4).
+    schedule : {"step", "one-cycle"}
+        How the learning rate moves.
+    """
+
+    optimizer_name: str = "adam"
+    lr: float = 1e-3
+    n_epochs: int = 50
+    lr_milestones: tuple[int, ...] = ()
+    batch_size: int = 128
+    weight_decay: float = 1e-6
+    schedule: str = "step"
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no training can have."""
+        require("optimizer_name", self.optimizer_name in OPTIMIZERS, OPTIMIZERS, self)
+        require("schedule", self.schedule in SCHEDULES, SCHEDULES, self)
+        require("lr", 0 < self.lr < float("inf"), "a positive number", self)
+        require("n_epochs", self.n_epochs >= 0, "0 or more", self)
+        require("batch_size", self.batch_size >= 1, "1 or more", self)
+        require(
+            "weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more", self
+        )
+        milestones = self.lr_milestones
+        increasing = all(
+            a < b for a, b in zip((0, *milestones), milestones, strict=False)
+        )
+        require("lr_milestones", increasing, "increasing epochs from 1 on", self)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a whole training.
+
+    Attributes
+    ----------
+    pretraining, training : Phase
+        Autoencoder pretraining, then Deep SVDD.
+    warm_up_epochs : int
+        Soft-boundary only: epochs with R = 0 before the radius is first set.
+    radius_every : int
+        Soft-boundary only: epochs between updates of R, the other block of the
+        block-coordinate descent (Section 3.3). R is set once more after the last epoch.
+    """
+
+    pretraining: Phase = Phase(n_epochs=100)
+    training: Phase = Phase(n_epochs=50)
+    warm_up_epochs: int = 10
+    radius_every: int = 5
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no training can have."""
+        require("warm_up_epochs", self.warm_up_epochs >= 0, "0 or more", self)
+        require("radius_every", self.radius_every >= 1, "1 or more", self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Recipe:
+        """Rebuild a recipe from what :func:`dataclasses.asdict` made of it, or JSON."""
+        phases = {}
+        for name in ("pretraining", "training"):
+            milestones = tuple(values[name]["lr_milestones"])
+            phases[name] = Phase(**(values[name] | {"lr_milestones": milestones}))
+        return cls(**(values | phases))
+
+
+# The paper's protocol (Section 4.2); weight decay of the pretraining as in the authors'
+# commands, which differs between MNIST and CIFAR-10.
+PAPER = Recipe(
+    pretraining=Phase(
+        lr=1e-4, n_epochs=150, lr_milestones=(50,), batch_size=200, weight_decay=5e-4
+    ),
+    training=Phase(lr=1e-4, n_epochs=150, lr_milestones=(50,), batch_size=200),
+)
+PAPER_CIFAR10 = replace(
+    PAPER,
+    pretraining=Phase(
+        lr=1e-4, n_epochs=350, lr_milestones=(250,), batch_size=200, weight_decay=5e-7
+    ),
+)
+
+# Few epochs at a high, annealed learning rate. R is updated every epoch since there are
+# few of them, from the third on since at R = 0 the first ones only pull inwards.
+FAST = Recipe(
+    pretraining=Phase(lr=3e-3, n_epochs=10, batch_size=200, schedule="one-cycle"),
+    training=Phase(lr=1e-3, n_epochs=10, batch_size=200, schedule="one-cycle"),
+    warm_up_epochs=2,
+    radius_every=1,
+)
+FAST_CIFAR10 = replace(
+    FAST,
+    pretraining=Phase(lr=1e-3, n_epochs=10, batch_size=200, schedule="one-cycle"),
+)
+# Tables of vectors are small: more epochs of smaller batches, to get as many steps.
+FAST_VECTORS = Recipe(
+    pretraining=Phase(n_epochs=40, batch_size=64, schedule="one-cycle"),
+    training=Phase(n_epochs=40, batch_size=64, schedule="one-cycle"),
+    warm_up_epochs=5,
+    radius_every=1,
+)
+
+RECIPES = {
+    "paper": {
+        "": PAPER,
+        "cifar10_LeNet": PAPER_CIFAR10,
+        "cifar10_LeNet_ELU": PAPER_CIFAR10,
+    },
+    "fast": {
+        "": FAST,
+        "cifar10_LeNet": FAST_CIFAR10,
+        "cifar10_LeNet_ELU": FAST_CIFAR10,
+        "mlp": FAST_VECTORS,
+    },
+}
+
+
+def get_recipe(name: str, network: str = "") -> Recipe:
+    """Return a named recipe, as it is for a network.
+
+    Parameters
+    ----------
+    name : {"paper", "fast"}
+        The paper's protocol, or one of few epochs that reaches nearly its AUC.
+    network : str, default=""
+        Name of the network; some have variants of their own.
+
+    Returns
+    -------
+    Recipe
+        Change a setting with :func:`dataclasses.replace`.
+
+    Raises
+    ------
+    ValueError
+        If there is no recipe of that name.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}; got {name!r}")
+    return RECIPES[name].get(network, RECIPES[name][""])

@@ -1,0 +1,75 @@
+"""Validating what users pass as images, in sentences that tell the fix."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Shape = tuple[int, ...]
+
+
+def image_batch(X: ArrayLike, expected: Shape | None = None) -> NDArray[Any]:
+    """Turn images into one array (n, c, h, w), or say what is wrong with them.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, h, w) or (n, c, h, w)
+        Images, integers or floats. With ``expected``, one image (h, w) or (c, h, w)
+        will do.
+    expected : (c, h, w), optional
+        The only shape to accept, that of the images a model was trained on.
+
+    Returns
+    -------
+    ndarray of shape (n, c, h, w)
+        uint8 as it is, everything else as float32.
+
+    Raises
+    ------
+    ValueError
+        If X is empty, holds NaN, infinity or what is no number, or has another shape.
+    """
+    array = np.asarray(X)
+    if array.dtype != np.uint8:
+        array = _as_float32(array)
+    shape = array.shape
+    if expected is not None and shape in (expected, _without_channel(expected)):
+        array = array[None]
+    if array.ndim == 3:
+        array = array[:, None]
+    if array.ndim != 4 or (expected is not None and array.shape[1:] != expected):
+        wanted = "images (n, h, w) or (n, c, h, w), or vectors (n, d)"
+        if expected is not None:
+            wanted = f"images of shape {expected}, as in fit"
+        raise ValueError(f"X must hold {wanted}; got an array of shape {shape}")
+    if expected is None and array.shape[1] > 4 and array.shape[3] in (1, 3, 4):
+        raise ValueError(
+            f"X must have its channels second, (n, c, h, w); got {shape}: use "
+            "X.transpose(0, 3, 1, 2)"
+        )
+    if 0 in array.shape:
+        raise ValueError(f"X must hold at least one image; got shape {shape}")
+    return array
+
+
+def _as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Convert, refusing what is no finite number within float32's range."""
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"X must hold real numbers; got dtype {array.dtype}")
+    with np.errstate(over="ignore"):
+        converted = array.astype(np.float32)
+    bad = ~np.isfinite(converted)
+    if bad.any():
+        where = tuple(int(index) for index in np.argwhere(bad)[0])
+        raise ValueError(
+            f"X must hold finite numbers (float32); got {array[where]} at index {where}"
+            f", and {int(bad.sum())} such values in all"
+        )
+    return converted
+
+
+def _without_channel(shape: Shape) -> Shape:
+    """Shape in which a grey image may come: (1, h, w) as (h, w)."""
+    return shape[1:] if shape[0] == 1 else shape
