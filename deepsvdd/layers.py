@@ -101,7 +101,7 @@ class _NormPool(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         # d/dx of (x - mean) * scale is scale * (g - mean(g) - y * mean(g * y)). Behind
-        # a max-pool g is zero but for the maxima: both means need only the pooled values.
+        # a max-pool g is zero but for the maxima: the pooled values suffice for both.
         centred, y, scale, index = ctx.saved_tensors
         b, c, h, w = centred.shape
         count, pooled_w = b * h * w, y.shape[3]

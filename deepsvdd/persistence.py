@@ -91,8 +91,8 @@ def read_model(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str, 
         if path.suffix == ".tar":
             raise ModelFileError(
                 f"{str(path)!r} looks like a model.tar of the authors' repository, "
-                "which lacks extrema and threshold: read it with DeepSVDD.from_model_tar and "
-                "the normal training images, or convert it by deepsvdd train … "
+                "which lacks extrema and threshold: read it with "
+                "DeepSVDD.from_model_tar and the normal training images, or convert it by deepsvdd train … "
                 "--load_model"
             ) from None
         raise ModelFileError(
