@@ -92,8 +92,8 @@ def read_model(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str, 
             raise ModelFileError(
                 f"{str(path)!r} looks like a model.tar of the authors' repository, "
                 "which lacks extrema and threshold: read it with "
-                "DeepSVDD.from_model_tar and the normal training images, or convert it by deepsvdd train … "
-                "--load_model"
+                "DeepSVDD.from_model_tar and the normal training images, or convert it "
+                "by deepsvdd train … --load_model"
             ) from None
         raise ModelFileError(
             f"{str(path)!r} is no deepsvdd model, or a truncated one ({error}); "

@@ -382,21 +382,30 @@ def train_hypersphere(
     d2 = squared_distances(z, c)
     sphere.radius = optimal_radius(d2, nu).item() if soft else 0.0
     sphere.mean_distance = d2.sqrt().mean().item()
-    sphere.collapsed = warn_if_collapsed(z, c)
+    sphere.collapsed = warn_if_collapsed(z, c, x)
     sphere.history["training"] = history
     return sphere
 
 
-def warn_if_collapsed(z: Tensor, c: Tensor) -> bool:
-    """Warn when representations (n, d) of training data have shrunk to one point.
+COLLAPSED_SPREAD = 1e-4  # of ‖c‖
+COLLAPSED_SCORES = 0.01  # of the number of distinct training samples
 
-    Compares their spread, the root mean squared distance from their mean, with the
-    center's norm: healthy trainings end above 1 %, constant maps at rounding error.
+
+def warn_if_collapsed(z: Tensor, c: Tensor, x: Tensor) -> bool:
+    """Warn when a trained network maps the training data (nearly) to one point.
+
+    Either the spread of the representations z (n, d), their root mean squared distance
+    from their mean, has vanished against the center's norm (healthy trainings end above
+    1 % of it, constant maps at rounding error), or far fewer scores than samples x
+    (n, ...) are distinct.
     """
     spread = (z - z.mean(dim=0)).square().sum(dim=1).mean().sqrt().item()
     norm = c.norm().item()
     distinct = len(squared_distances(z, c).unique())
     collapsed = spread <= COLLAPSED_SPREAD * norm or distinct == 1
+    if not collapsed and distinct <= COLLAPSED_SCORES * len(x):
+        samples = len(x.flatten(1).unique(dim=0))  # slow: asked only in doubt
+        collapsed = distinct <= COLLAPSED_SCORES * samples
     if collapsed:
         warnings.warn(
             f"hypersphere collapse: the training data's representations spread by "
@@ -408,6 +417,3 @@ def warn_if_collapsed(z: Tensor, c: Tensor) -> bool:
             stacklevel=2,
         )
     return collapsed
-
-
-COLLAPSED_SPREAD = 1e-4  # of ‖c‖; see warn_if_collapsed
