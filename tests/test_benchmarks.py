@@ -1,0 +1,115 @@
+"""The timed comparisons run, and compare one function; how fast is for them to say."""
+
+import importlib
+import io
+import json
+import math
+import sys
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = ("autoencoder-epoch", "svdd-epoch", "fit", "score", "import", "memory")
+
+
+@pytest.fixture(scope="module")
+def comparisons():
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT)  # a folder of the checkout, not installed
+        # Threads that wait for each other make small work slow on a busy machine.
+        patch.setenv("OMP_NUM_THREADS", "1")
+        torch.set_num_threads(1)
+        yield importlib.import_module("benchmarks.comparisons")
+        torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def setting(comparisons):
+    return comparisons.Setting.load(images=300)
+
+
+def test_every_comparison_is_tested_here(comparisons):
+    assert set(comparisons.COMPARISONS) == set(NAMES)
+
+
+def test_plain_and_package_networks_agree(comparisons, setting):
+    comparisons.check_agreement(setting)
+
+
+def test_disagreement_does_not_go_unnoticed(comparisons, setting, monkeypatch):
+    # The plain networks look it up at every call, the package's hold the original.
+    monkeypatch.setattr(torch.nn.functional, "leaky_relu", torch.nn.functional.relu)
+    with pytest.raises(AssertionError, match="not close"):
+        comparisons.check_agreement(setting)
+
+
+def in_this_process(statements):
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(statements, {})
+    return float(printed.getvalue())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_side_takes_finite_time(comparisons, setting, name, monkeypatch):
+    if name == "memory":  # processes of their own take seconds: one test starts some
+        monkeypatch.setattr(comparisons, "in_process", in_this_process)
+    try:
+        sides = comparisons.COMPARISONS[name].prepare(setting)
+    except comparisons.Unavailable as reason:
+        pytest.skip(str(reason))
+    assert len(sides.measures) >= 2
+    for measure in sides.measures.values():
+        value = measure()
+        assert math.isfinite(value)
+        assert value > 0
+
+
+def test_sides_take_turns_and_the_first_is_the_reference(comparisons):
+    timing = importlib.import_module("benchmarks.timing")
+    calls = []
+
+    def side(name, values):
+        return lambda: (calls.append(name), values[calls.count(name) - 1])[1]
+
+    sides = {"a": side("a", [99, 6, 8, 9]), "b": side("b", [99, 2, 4, 9])}
+    values = timing.take_turns(sides, repetitions=3)
+    assert "".join(calls) == "ab" * 4  # the first of each is warm-up
+    assert values == {"a": [6, 8, 9], "b": [2, 4, 9]}
+    assert len(timing.take_turns(sides, 0, warm_up=False)["a"]) == 0
+    a, b = timing.compare(values)
+    assert (a.ratio, a.lowest, a.highest) == (1, 1, 1)
+    assert (b.median, b.ratio, b.lowest, b.highest) == (4, 2, 1, 3)
+
+
+def test_command_prints_a_table_and_writes_only_where_told(
+    comparisons, monkeypatch, tmp_path, capsys
+):
+    command = importlib.import_module("benchmarks.__main__")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    options = ["--quick", "--images", "300", "--only", "score"]
+    command.main(options)
+    assert "package" in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+    command.main([*options, "--output", "results/here.json"])
+    content = json.loads((tmp_path / "results" / "here.json").read_text())
+    assert content["provenance"]["machine"]["threads"] >= 1
+    sides = content["comparisons"]["score"]["sides"]
+    assert list(sides) == ["plain", "package"]
+    for side in sides.values():
+        assert len(side["values"]) == 3
+        assert all(0 < value < math.inf for value in side["values"])
+
+
+def test_help_teaches(comparisons, capsys):
+    command = importlib.import_module("benchmarks.__main__")
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    text = capsys.readouterr().out
+    assert all(name in text for name in NAMES)
+    assert "examples:" in text
