@@ -59,6 +59,7 @@ _HOMES = {
     "represent": "training",
     "train_hypersphere": "training",
 }
+__all__ = sorted(_HOMES)
 _MODULES = {*_HOMES.values(), "experiments", "metrics", "objectives", "plots"}
 
 

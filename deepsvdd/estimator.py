@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import math
 import platform
 from collections.abc import Iterator
 from dataclasses import asdict
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +20,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
 
+from deepsvdd.checkpoints import Checkpoint
 from deepsvdd.errors import ModelFileError
 from deepsvdd.networks import (
     NETWORKS,
@@ -38,6 +41,7 @@ from deepsvdd.recipes import Recipe, get_recipe, require
 from deepsvdd.samples import image_batch
 from deepsvdd.training import (
     OBJECTIVES,
+    PRECISIONS,
     SCORING_BATCH,
     Hypersphere,
     pretrain_autoencoder,
@@ -91,6 +95,14 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         pretraining the center stays too, with pretraining it is computed anew.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", …; "auto" takes a GPU where there is one.
+    precision : {"float32", "bf16"}, default="float32"
+        Of the convolutions and matrix products in training; scores are always computed
+        in full precision.
+    checkpoint_dir : path-like, optional
+        Folder for checkpoints. A ``fit`` that was killed, repeated with the same
+        parameters and data, goes on from there, on one CPU to the very same bits.
+    checkpoint_every : int, default=10
+        Epochs between two checkpoints.
     random_state : int, RandomState or None, default=None
         Seeds weights and sample order: the same integer gives the same bits on one CPU.
     verbose : bool, default=False
@@ -140,6 +152,9 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         allow_collapse: bool = False,
         warm_start: bool = False,
         device: str = "auto",
+        precision: str = "float32",
+        checkpoint_dir: str | PathLike[str] | None = None,
+        checkpoint_every: int = 10,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ) -> None:
@@ -155,6 +170,9 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         self.allow_collapse = allow_collapse
         self.warm_start = warm_start
         self.device = device
+        self.precision = precision
+        self.checkpoint_dir = checkpoint_dir
+        self.checkpoint_every = checkpoint_every
         self.random_state = random_state
         self.verbose = verbose
 
@@ -216,6 +234,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             if start is not None:
                 autoencoder.encoder.load_state_dict(start.encoder.state_dict())
             autoencoder = autoencoder.to(memory_format=torch.channels_last).to(device)
+            checkpoints = self._checkpoints(autoencoder, x, seed)
             history = {}
             if self.pretrain:
                 history["pretraining"] = pretrain_autoencoder(
@@ -224,6 +243,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
                     self.recipe_.pretraining,
                     seed=seed,
                     verbose=self.verbose,
+                    precision=self.precision,
+                    checkpoint=checkpoints["pretraining"],
                 )
             member = train_hypersphere(
                 autoencoder.encoder,
@@ -234,6 +255,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
                 center=start.center.float() if start and not self.pretrain else None,
                 seed=seed,
                 verbose=self.verbose,
+                precision=self.precision,
+                checkpoint=checkpoints["training"],
             )
         if len(self.input_shape_) == 1:
             # Double precision costs vectors little and makes a score independent of
@@ -260,6 +283,38 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         if not self.allow_collapse and self.network_ != "cifar10_LeNet_ELU":
             check_architecture(module.encoder, example)
         return module
+
+    def _checkpoints(
+        self, autoencoder: Autoencoder, x: Tensor, seed: int
+    ) -> dict[str, Checkpoint | None]:
+        """Plan the checkpoints of both phases of a member.
+
+        Their fingerprint covers what decides the result: first weights, data, settings.
+        """
+        phases = ("pretraining", "training")
+        if self.checkpoint_dir is None:
+            return dict.fromkeys(phases)
+        settings = (
+            self.recipe_,
+            self.objective,
+            self.nu,
+            self.pretrain,
+            self.precision,
+        )
+        digest = hashlib.sha256(
+            repr((settings, __version__, torch.__version__)).encode()
+        )
+        for tensor in (*autoencoder.state_dict().values(), x):
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        folder = Path(self.checkpoint_dir)
+        return {
+            phase: Checkpoint(
+                folder / f"seed-{seed}-{phase}.pt",
+                every=self.checkpoint_every,
+                fingerprint=digest.hexdigest(),
+            )
+            for phase in phases
+        }
 
     def _seeds(self) -> list[int]:
         """Draw one seed a member; an integer random_state gives consecutive seeds."""
@@ -367,6 +422,9 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         require("network", valid, f"'auto', a module or one of {NETWORKS}", self)
         valid = self.preprocessing in ("auto", *METHODS)
         require("preprocessing", valid, f"'auto' or one of {METHODS}", self)
+        require("precision", self.precision in PRECISIONS, PRECISIONS, self)
+        valid = isinstance(self.checkpoint_every, whole) and self.checkpoint_every >= 1
+        require("checkpoint_every", valid, "a whole number from 1 on", self)
         valid = isinstance(self.recipe, Recipe | str)
         require("recipe", valid, "a Recipe, 'paper' or 'fast'", self)
 
@@ -447,6 +505,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             "recipe": asdict(self.recipe_),
             "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
             "device": "auto",
+            "checkpoint_dir": None,
         }
         return {
             "parameters": parameters,

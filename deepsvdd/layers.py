@@ -42,6 +42,8 @@ class NormPool2d(nn.BatchNorm2d):
             assert self.num_batches_tracked is not None  # for the type checker
             self.num_batches_tracked.add_(1)
             statistics = (self.running_mean, self.running_var, self.momentum)
+            if x.dtype == torch.bfloat16:
+                x = x.float()  # statistics in bfloat16 would be noise
             return _NormPool.apply(x, self.pool, self.eps, *statistics)
         if self.training:
             x = super().forward(x)

@@ -10,10 +10,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from deepsvdd.checkpoints import Checkpoint
 from deepsvdd.errors import CollapseWarning, TrainingDivergedError
 from deepsvdd.objectives import (
     initial_center,
@@ -25,11 +27,14 @@ from deepsvdd.objectives import (
 from deepsvdd.recipes import Phase, Recipe
 
 OBJECTIVES = ("one-class", "soft-boundary")
+PRECISIONS = ("float32", "bf16")
 SCORING_BATCH = 1000  # small enough for a processor's cache, large enough for a GPU
 
 log = logging.getLogger("deepsvdd")
 
+Schedule = torch.optim.lr_scheduler.LRScheduler
 History = dict[str, list[float]]  # columns of equal length, a row an epoch
+COLUMNS = ("epoch", "loss", "radius", "learning_rate", "seconds")
 
 
 def resolve_device(device: str | torch.device) -> torch.device:
@@ -91,7 +96,10 @@ def optimise(
     seed: int = 0,
     title: str = "training",
     verbose: bool = False,
+    precision: str = "float32",
     on_epoch: Callable[[int], float] | None = None,
+    checkpoint: Checkpoint | None = None,
+    state: dict[str, Tensor] | None = None,
 ) -> History:
     """Minimise a loss over a module's parameters: the one training loop.
 
@@ -111,8 +119,15 @@ def optimise(
         Names the phase in the progress bar and in errors.
     verbose : bool, default=False
         Show a progress bar with loss and remaining time, if stderr is a terminal.
+    precision : {"float32", "bf16"}, default="float32"
+        "bf16" computes convolutions and matrix products in bfloat16; weights,
+        statistics and losses stay in float32.
     on_epoch : callable, optional
         Called after every epoch with its number from 0; returns the radius R to record.
+    checkpoint : Checkpoint, optional
+        Saves the state of the phase, and goes on from one that was saved.
+    state : dict of Tensor, optional
+        What else belongs to the state; restored in place.
 
     Returns
     -------
@@ -124,12 +139,14 @@ def optimise(
     ------
     TrainingDivergedError
         If the loss becomes NaN or infinite.
+    ModelFileError
+        If the checkpoint is damaged or of another run.
 
     Notes
     -----
     Each epoch is also a line of the logger "deepsvdd", level INFO.
     """
-    from tqdm import tqdm
+    from tqdm import trange
 
     optimizer = torch.optim.Adam(
         module.parameters(),
@@ -138,36 +155,35 @@ def optimise(
         amsgrad=phase.optimizer_name == "amsgrad",
         fused=True,
     )
-    schedule, per_batch = make_schedule(optimizer, phase, len(x))
-    generator = torch.Generator(x.device).manual_seed(seed)
-    columns = ("epoch", "loss", "radius", "learning_rate", "seconds")
-    history: History = {column: [] for column in columns}
-    module.train()
-    bar = tqdm(
-        range(phase.n_epochs),
+    run = Run(
+        module=module,
+        optimizer=optimizer,
+        schedule=make_schedule(optimizer, phase, len(x)),
+        generator=torch.Generator(x.device).manual_seed(seed),
+        state=state or {},
+    )
+    if checkpoint and (saved := checkpoint.load()):
+        run.restore(saved)
+        log.info("%s: resuming after epoch %d", title, run.n_epochs)
+    bar = trange(
+        run.n_epochs,
+        phase.n_epochs,
+        initial=run.n_epochs,
+        total=phase.n_epochs,
         desc=title,
         unit="epoch",
         disable=None if verbose else True,
     )
     for epoch in bar:
         start, rate = time.perf_counter(), optimizer.param_groups[0]["lr"]
-        total = torch.zeros((), device=x.device)
-        for batch in batches(x, phase.batch_size, generator):
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_function(batch)
-            loss.backward()
-            optimizer.step()
-            total += loss.detach() * len(batch)
-            if per_batch:
-                schedule.step()
-        if not per_batch:
-            schedule.step()
-        mean_loss = total.item() / len(x)  # the epoch's one wait for the device
-        check_finite(mean_loss, title, epoch, rate)
+        module.train()
+        with_precision = autocast(loss_function, x.device, precision)
+        loss = train_epoch(run, with_precision, x, phase)
+        check_finite(loss, title, epoch, rate)
         radius = on_epoch(epoch) if on_epoch else 0.0
-        row = (epoch, mean_loss, radius, rate, time.perf_counter() - start)
-        for column, value in zip(columns, row, strict=True):
-            history[column].append(value)
+        row = (epoch, loss, radius, rate, time.perf_counter() - start)
+        for column, value in zip(COLUMNS, row, strict=True):
+            run.history[column].append(value)
         log.info(
             "%s epoch %d/%d: loss %.6g, radius %.6g, learning rate %.3g, %.3f s",
             title,
@@ -175,23 +191,91 @@ def optimise(
             phase.n_epochs,
             *row[1:],
         )
-        bar.set_postfix(loss=f"{mean_loss:.4g}", refresh=False)
+        bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+        if checkpoint and checkpoint.due(epoch, phase.n_epochs):
+            checkpoint.save(run.snapshot())
     module.eval()
-    return history
+    return run.history
+
+
+@dataclass
+class Run:
+    """All that changes while a phase is trained, and so all that a checkpoint holds."""
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    generator: torch.Generator
+    state: dict[str, Tensor]
+    history: History = field(default_factory=lambda: {name: [] for name in COLUMNS})
+
+    @property
+    def n_epochs(self) -> int:
+        """Epochs done."""
+        return len(self.history["epoch"])
+
+    def snapshot(self) -> dict[str, Any]:
+        """Collect the state; also the global generator's, for dropout and its like."""
+        return {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": self.generator.get_state(),
+            "global_generator": torch.get_rng_state(),
+            "state": self.state,
+            "history": self.history,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Go back to a state."""
+        self.module.load_state_dict(saved["module"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        self.generator.set_state(saved["generator"])
+        torch.set_rng_state(saved["global_generator"])
+        for name, value in self.state.items():
+            value.copy_(saved["state"][name])
+        self.history = saved["history"]
+
+
+def train_epoch(
+    run: Run, loss_function: Callable[[Tensor], Tensor], x: Tensor, phase: Phase
+) -> float:
+    """Take one step a batch through all samples x (n, ...); return their mean loss."""
+    total = torch.zeros((), device=x.device)
+    for batch in batches(x, phase.batch_size, run.generator):
+        run.optimizer.zero_grad(set_to_none=True)
+        loss = loss_function(batch)
+        loss.backward()
+        run.optimizer.step()
+        total += loss.detach() * len(batch)
+        if phase.schedule == "one-cycle":
+            run.schedule.step()
+    if phase.schedule == "step":
+        run.schedule.step()
+    return total.item() / len(x)  # the epoch's one wait for the device
+
+
+def autocast(
+    function: Callable[[Tensor], Tensor], device: torch.device, precision: str
+) -> Callable[[Tensor], Tensor]:
+    """Make a function compute in a precision."""
+    if precision == "float32":
+        return function
+    return torch.autocast(device.type, dtype=torch.bfloat16)(function)
 
 
 def make_schedule(
     optimizer: torch.optim.Optimizer, phase: Phase, n_samples: int
-) -> tuple[torch.optim.lr_scheduler.LRScheduler, bool]:
-    """Build the learning-rate schedule; the flag says that it advances every batch."""
+) -> Schedule:
+    """Build the schedule: "one-cycle" moves every batch, "step" after epochs."""
     if phase.schedule == "one-cycle":
         steps = phase.n_epochs * len(batch_bounds(n_samples, phase.batch_size))
-        one_cycle = torch.optim.lr_scheduler.OneCycleLR(
+        return torch.optim.lr_scheduler.OneCycleLR(
             optimizer, max_lr=phase.lr, total_steps=max(steps, 1) + 1
         )
-        return one_cycle, True
     milestones = list(phase.lr_milestones)
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones), False
+    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
 
 
 def batch_bounds(n_samples: int, batch_size: int) -> list[tuple[int, int]]:
@@ -228,7 +312,9 @@ def pretrain_autoencoder(
     *,
     seed: int = 0,
     verbose: bool = False,
+    precision: str = "float32",
     on_epoch: Callable[[int, nn.Module], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> History:
     """Train an autoencoder to reconstruct x: summed squared error, mean over samples.
 
@@ -240,7 +326,7 @@ def pretrain_autoencoder(
         Preprocessed training data.
     phase : Phase
         Settings.
-    seed, verbose
+    seed, verbose, precision, checkpoint
         As in :func:`optimise`.
     on_epoch : callable, optional
         Called with the epoch's number and the autoencoder after every epoch.
@@ -257,7 +343,6 @@ def pretrain_autoencoder(
     def after(epoch: int) -> float:
         if on_epoch:
             on_epoch(epoch, autoencoder)
-            autoencoder.train()
         return 0.0
 
     return optimise(
@@ -268,7 +353,9 @@ def pretrain_autoencoder(
         seed=seed,
         title="pretraining",
         verbose=verbose,
+        precision=precision,
         on_epoch=after,
+        checkpoint=checkpoint,
     )
 
 
@@ -314,7 +401,9 @@ def train_hypersphere(
     center: Tensor | None = None,
     seed: int = 0,
     verbose: bool = False,
+    precision: str = "float32",
     on_epoch: Callable[[int, Hypersphere], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Hypersphere:
     """Train Deep SVDD from the encoder's present weights.
 
@@ -332,7 +421,7 @@ def train_hypersphere(
         Soft-boundary: fraction of training samples that may lie outside.
     center : Tensor of shape (d,), optional
         Center of an earlier training to go on with; by default computed from ``x``.
-    seed, verbose
+    seed, verbose, precision, checkpoint
         As in :func:`optimise`.
     on_epoch : callable, optional
         Called with the epoch's number and the present hypersphere after every epoch.
@@ -365,7 +454,6 @@ def train_hypersphere(
             sphere.radius = radius.item()
         if on_epoch:
             on_epoch(epoch, sphere)
-        encoder.train()
         return sphere.radius
 
     history = optimise(
@@ -376,7 +464,10 @@ def train_hypersphere(
         seed=seed,
         title=objective,
         verbose=verbose,
+        precision=precision,
         on_epoch=after,
+        checkpoint=checkpoint,
+        state={"radius": radius},
     )
     z = represent(encoder, x)
     d2 = squared_distances(z, c)

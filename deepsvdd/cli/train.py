@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import secrets
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from deepsvdd.files import atomic_write
 from deepsvdd.networks import NETWORKS
 from deepsvdd.published import paper_auc
 from deepsvdd.recipes import OPTIMIZERS, RECIPES, SCHEDULES, Phase, Recipe, get_recipe
-from deepsvdd.training import OBJECTIVES, resolve_device
+from deepsvdd.training import OBJECTIVES, PRECISIONS, resolve_device
 
 DATASETS = ("mnist", "fashion_mnist", "cifar10")
 # Options of one training phase (with the prefix ae_: pretraining) and their fields.
@@ -146,6 +147,19 @@ def phase_options(prefix: str, what: str, phase: Phase) -> Callable[[Any], Any]:
     "--pretrain True is given too.",
 )
 @option(
+    "precision",
+    type=click.Choice(PRECISIONS),
+    default="float32",
+    help="Of convolutions and matrix products in training.",
+)
+@option(
+    "checkpoint_every",
+    type=int,
+    default=0,
+    help="Save the state every so many epochs; the same command, run again after a "
+    "kill, goes on from there. 0: never.",
+)
+@option(
     "n_jobs_dataloader",
     type=int,
     default=0,
@@ -193,8 +207,22 @@ def resolve_settings(ctx: click.Context) -> Settings:
     if settings["load_model"] and not (given or restored):
         settings["pretrain"] = False
     if settings["seed"] == -1:
-        settings["seed"] = secrets.randbelow(2**31)
+        settings["seed"] = interrupted_seed(settings)
     return settings
+
+
+def checkpoint_folder(settings: Settings) -> Path:
+    """Where a run keeps its checkpoints until it is done."""
+    folder: Path = settings["xp_path"]
+    return folder / "checkpoints"
+
+
+def interrupted_seed(settings: Settings) -> int:
+    """Draw a seed, or find the one that a run to be resumed has drawn."""
+    if settings["checkpoint_every"] and checkpoint_folder(settings).exists():
+        config = json.loads((settings["xp_path"] / "config.json").read_text())
+        return int(config["seed"])
+    return secrets.randbelow(2**31)
 
 
 def recipe_settings(recipe: Recipe) -> Settings:
@@ -278,6 +306,7 @@ def run(settings: Settings) -> None:
     problems = Problems()
     with problems:
         detector.save(folder / "model.safetensors")
+        shutil.rmtree(checkpoint_folder(settings), ignore_errors=True)
     results = test_results(detector, split)
     results["untrained_auc"] = untrained_aucs(detector, split)
     results["provenance"] = provenance(device)
@@ -319,6 +348,7 @@ class Problems:
 
 def build_detector(settings: Settings) -> DeepSVDD:
     """Turn settings into an estimator."""
+    every = settings["checkpoint_every"]
     return DeepSVDD(
         network=settings["net_name"],
         objective=settings["objective"],
@@ -327,6 +357,9 @@ def build_detector(settings: Settings) -> DeepSVDD:
         pretrain=settings["pretrain"],
         n_members=settings["n_members"],
         device=settings["device"],
+        precision=settings["precision"],
+        checkpoint_dir=checkpoint_folder(settings) if every else None,
+        checkpoint_every=every or 1,
         random_state=settings["seed"],
         verbose=True,
     )
