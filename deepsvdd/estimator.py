@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from deepsvdd.checkpoints import Checkpoint
 from deepsvdd.errors import ModelFileError
+from deepsvdd.metrics import as_numpy
 from deepsvdd.networks import (
     NETWORKS,
     Autoencoder,
@@ -37,7 +38,7 @@ from deepsvdd.persistence import (
     write_model,
 )
 from deepsvdd.preprocessing import METHODS, Preprocessor
-from deepsvdd.recipes import Recipe, get_recipe, require
+from deepsvdd.recipes import Recipe, get_recipe, is_number, is_whole, require
 from deepsvdd.samples import image_batch
 from deepsvdd.training import (
     OBJECTIVES,
@@ -87,7 +88,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         "auto" means ν; the threshold of a single soft-boundary network is then R, up to
         the gap between R and the nearest training sample outside.
     threshold : float, optional
-        Anomaly score from which on a sample is an outlier; overrides contamination.
+        Anomaly score above which a sample is an outlier; overrides contamination.
     allow_collapse : bool, default=False
         Accept networks that the paper's propositions forbid.
     warm_start : bool, default=False
@@ -202,7 +203,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         TrainingDivergedError
             If the loss becomes NaN or infinite.
         """
-        self._check_parameters()
+        self.check_parameters()
         device = resolve_device(self.device)
         samples = self._samples(X, reset=True)
         self.network_ = self._network_name()
@@ -232,7 +233,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             torch.manual_seed(seed)
             autoencoder = self._build(x[:2].cpu())
             if start is not None:
-                autoencoder.encoder.load_state_dict(start.encoder.state_dict())
+                restart(autoencoder.encoder, start)
             autoencoder = autoencoder.to(memory_format=torch.channels_last).to(device)
             checkpoints = self._checkpoints(autoencoder, x, seed)
             history = {}
@@ -269,7 +270,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     def _build(self, example: Tensor) -> Autoencoder:
         """Build the network, check it, and wrap it as an autoencoder's encoder."""
         if isinstance(self.network, nn.Module):
-            module = copy.deepcopy(self.network)
+            module = copy.deepcopy(self.network).float()
             if not isinstance(module, Autoencoder):
                 if self.pretrain:
                     raise ValueError(
@@ -279,6 +280,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
                 module = Autoencoder(module, nn.Identity())
         else:
             module = build_autoencoder(self.network_, self.input_shape_)
+        check_output(module.encoder, example)
         # By the letter of Proposition 3 the authors' ELU network is forbidden as well.
         if not self.allow_collapse and self.network_ != "cifar10_LeNet_ELU":
             check_architecture(module.encoder, example)
@@ -399,20 +401,25 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
 
     # ---------------------------------------------------------------- validation
 
-    def _check_parameters(self) -> None:
-        """Raise ValueError naming a parameter, what it may be, and what it is."""
-        number, whole = int | float | np.number, int | np.integer
+    def check_parameters(self) -> None:
+        """Check all parameters but the data's; ``fit`` does it too.
+
+        Raises
+        ------
+        ValueError
+            Naming a parameter, what it may be, and what it is.
+        """
         require("objective", self.objective in OBJECTIVES, OBJECTIVES, self)
-        valid = isinstance(self.nu, number) and 0 < self.nu <= 1
+        valid = is_number(self.nu) and 0 < self.nu <= 1
         require("nu", valid, "a number in (0, 1]", self)
-        valid = isinstance(self.n_members, whole) and self.n_members >= 1
+        valid = is_whole(self.n_members) and self.n_members >= 1
         require("n_members", valid, "a whole number from 1 on", self)
         valid = self.contamination == "auto" or (
-            isinstance(self.contamination, number) and 0 < self.contamination <= 0.5
+            is_number(self.contamination) and 0 < self.contamination <= 0.5
         )
         require("contamination", valid, "'auto' or a number in (0, 0.5]", self)
         valid = self.threshold is None or (
-            isinstance(self.threshold, number) and math.isfinite(self.threshold)
+            is_number(self.threshold) and math.isfinite(self.threshold)
         )
         require("threshold", valid, "None or a finite number", self)
         valid = isinstance(self.network, nn.Module) or self.network in (
@@ -423,8 +430,14 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         valid = self.preprocessing in ("auto", *METHODS)
         require("preprocessing", valid, f"'auto' or one of {METHODS}", self)
         require("precision", self.precision in PRECISIONS, PRECISIONS, self)
-        valid = isinstance(self.checkpoint_every, whole) and self.checkpoint_every >= 1
+        valid = is_whole(self.checkpoint_every) and self.checkpoint_every >= 1
         require("checkpoint_every", valid, "a whole number from 1 on", self)
+        seed = self.random_state
+        valid = not is_number(seed) or (is_whole(seed) and 0 <= seed < 2**32)
+        require("random_state", valid, "None or a whole number from 0 to 2³² − 1", self)
+        for flag in ("pretrain", "allow_collapse", "warm_start", "verbose"):
+            valid = isinstance(getattr(self, flag), bool | np.bool_)
+            require(flag, valid, "True or False", self)
         valid = isinstance(self.recipe, Recipe | str)
         require("recipe", valid, "a Recipe, 'paper' or 'fast'", self)
 
@@ -444,8 +457,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
 
     def _samples(self, X: ArrayLike | Tensor, reset: bool) -> Tensor:
         """Validate data; return a tensor (n, c, h, w) or (n, d) on the CPU."""
-        if isinstance(X, Tensor):
-            X = X.detach().cpu().numpy()
+        X = as_numpy(X) if isinstance(X, Tensor) else X
         images = np.asarray(X).ndim > 2 if reset else len(self.input_shape_) > 1
         if images:
             array = image_batch(X, None if reset else self.input_shape_)
@@ -460,8 +472,10 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         if reset:
             self.input_shape_: tuple[int, ...] = array.shape[1:]
             self.n_features_in_ = math.prod(self.input_shape_)
-        # torch would warn of the bundled data's read-only arrays
-        return torch.from_numpy(array if array.flags.writeable else array.copy())
+        # torch warns of read-only arrays, as the bundled data are, and refuses views
+        # that run backwards, as mirrored images do.
+        usable = array.flags.writeable and min(array.strides, default=0) >= 0
+        return torch.from_numpy(array if usable else array.copy())
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that images are welcome too."""
@@ -567,8 +581,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         if parameters["network"] == "custom":
             if network is None:
                 raise ModelFileError(
-                    f"{str(path)!r} holds a network of its author's own; pass its "
-                    "architecture as network="
+                    f"{str(path)!r} holds a network of its author's own: load it in "
+                    "Python with DeepSVDD.load(path, network=its architecture)"
                 )
             parameters["network"] = network
         model = cls(**parameters).set_params(device=device)
@@ -626,7 +640,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             "objective": "soft-boundary" if soft else "one-class",
         }
         model = cls(**(defaults | parameters))
-        model._check_parameters()
+        model.check_parameters()
         samples = model._samples(X, reset=True)
         model.network_ = model._network_name()
         model.recipe_ = get_recipe("paper", model.network_)
@@ -666,6 +680,12 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
                 f"the weights do not fit the network {self.network_!r} for samples of "
                 f"shape {self.input_shape_} ({reason})"
             ) from None
+        length = represent(encoder, torch.zeros(1, *self.input_shape_).to(center)).shape
+        if center.shape != length[1:]:
+            raise ModelFileError(
+                f"the center has shape {tuple(center.shape)}, but the network "
+                f"{self.network_!r} gives representations of shape {tuple(length[1:])}"
+            )
         encoder = encoder.to(memory_format=torch.channels_last).to(device).eval()
         return Hypersphere(
             encoder, center.to(device), radius, mean_distance, collapsed, history or {}
@@ -677,11 +697,42 @@ def channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if x.ndim == 4 else x
 
 
+def check_output(encoder: nn.Module, example: Tensor) -> None:
+    """Raise ValueError unless a network can be trained and gives vectors (n, d)."""
+    name = type(encoder).__name__
+    if not any(True for _ in encoder.parameters()):
+        raise ValueError(f"network must have weights to train; {name} has none")
+    try:
+        shape = tuple(represent(encoder, example).shape)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"network must take float32 batches of shape (n, "
+            f"{', '.join(map(str, example.shape[1:]))}); {name} fails: {reason}"
+        ) from None
+    if len(shape) != 2:
+        raise ValueError(
+            f"network must give representations (n, d); {name} gives {shape} for "
+            f"{len(example)} samples: end it with Flatten and a linear layer"
+        )
+
+
+def restart(encoder: nn.Module, start: Hypersphere) -> None:
+    """Give a network the weights of an earlier one."""
+    try:
+        encoder.load_state_dict(start.encoder.state_dict())
+    except RuntimeError:
+        raise ValueError(
+            "warm_start needs the network and the samples' shape of the previous fit; "
+            "this fit has others: set warm_start=False"
+        ) from None
+
+
 def threshold_between(scores: NDArray[np.float64], fraction: float) -> float:
     """Place a threshold so that ⌊fraction · n⌋ of the scores (n,) lie above it.
 
     Midway between two neighbours: on a score itself, rounding would decide its label.
     """
-    exceed = count_of(fraction, len(scores))
+    exceed = min(count_of(fraction, len(scores)), len(scores) - 1)
     ordered = np.sort(scores)[len(scores) - exceed - 1 :][:2]
     return float(ordered.mean())

@@ -109,8 +109,9 @@ def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[f
 
 
 def mean_and_std(values: list[float]) -> tuple[float, float]:
-    """Return mean and sample standard deviation (n − 1)."""
-    return float(np.mean(values)), float(np.std(values, ddof=1))
+    """Return mean and sample standard deviation (n − 1); of one value it is NaN."""
+    std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return float(np.mean(values)), std
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -142,25 +143,41 @@ def provenance(device: torch.device) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "system": f"{platform.system()} {platform.machine()}",
         },
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*_program(), *sys.argv[1:]]),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
 
 def _commit() -> str | None:
     """Name the commit of the checkout that this package runs from."""
-    describe = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    # A package installed into a folder of somebody else's repository has no commit.
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
+        return None
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(*words: str) -> str | None:
+    """Run git beside this file; None if it is not there or fails."""
     try:
         done = subprocess.run(
-            describe,
+            ["git", *words],
             cwd=Path(__file__).parent,
             capture_output=True,
             text=True,
             timeout=10,
+            check=True,
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip()
+
+
+def _program() -> list[str]:
+    """Say how this program was called, so that it can be called again."""
+    path = Path(sys.argv[0])
+    if path.name == "__main__.py":
+        return ["python", "-m", path.parent.name]
+    return [path.name]
 
 
 def _processor() -> str:

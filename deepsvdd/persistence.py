@@ -46,7 +46,8 @@ def write_model(
     from safetensors.torch import save
 
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    text = json.dumps(metadata, sort_keys=True)
+    # NumPy's numbers are none of JSON's, but turn into them
+    text = json.dumps(metadata, sort_keys=True, default=lambda number: number.item())
     header = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import pairwise
+from numbers import Integral, Real
+from typing import Any, TypeGuard
 
 OPTIMIZERS = ("adam", "amsgrad")
 SCHEDULES = ("step", "one-cycle")
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is a real number; True and False are none here."""
+    return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Tell whether a value is a whole number; True and False are none here."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def require(name: str, valid: bool, domain: object, owner: object) -> None:
@@ -50,17 +63,18 @@ class Phase:
         """Refuse settings that no training can have."""
         require("optimizer_name", self.optimizer_name in OPTIMIZERS, OPTIMIZERS, self)
         require("schedule", self.schedule in SCHEDULES, SCHEDULES, self)
-        require("lr", 0 < self.lr < float("inf"), "a positive number", self)
-        require("n_epochs", self.n_epochs >= 0, "0 or more", self)
-        require("batch_size", self.batch_size >= 1, "1 or more", self)
-        require(
-            "weight_decay", 0 <= self.weight_decay < float("inf"), "0 or more", self
-        )
-        milestones = self.lr_milestones
-        increasing = all(
-            a < b for a, b in zip((0, *milestones), milestones, strict=False)
-        )
-        require("lr_milestones", increasing, "increasing epochs from 1 on", self)
+        valid = is_number(self.lr) and 0 < self.lr < math.inf
+        require("lr", valid, "a positive number", self)
+        valid = is_whole(self.n_epochs) and self.n_epochs >= 0
+        require("n_epochs", valid, "a whole number from 0 on", self)
+        valid = is_whole(self.batch_size) and self.batch_size >= 2
+        require("batch_size", valid, "2 or more (one has no batch statistics)", self)
+        valid = is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf
+        require("weight_decay", valid, "0 or more", self)
+        epochs = self.lr_milestones
+        valid = isinstance(epochs, tuple) and all(map(is_whole, epochs))
+        valid = valid and all(a < b for a, b in pairwise((0, *epochs)))
+        require("lr_milestones", valid, "a tuple of increasing epochs from 1 on", self)
 
 
 @dataclass(frozen=True)
@@ -85,8 +99,10 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse settings that no training can have."""
-        require("warm_up_epochs", self.warm_up_epochs >= 0, "0 or more", self)
-        require("radius_every", self.radius_every >= 1, "1 or more", self)
+        valid = is_whole(self.warm_up_epochs) and self.warm_up_epochs >= 0
+        require("warm_up_epochs", valid, "a whole number from 0 on", self)
+        valid = is_whole(self.radius_every) and self.radius_every >= 1
+        require("radius_every", valid, "a whole number from 1 on", self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:

@@ -176,7 +176,6 @@ def test_parameters_come_back(tmp_path):
     assert loaded["recipe"].training.lr_milestones == (1,)
 
 
-@pytest.mark.xfail(reason="numpy's numbers pass the checks, not JSON", raises=TypeError)
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -740,7 +739,6 @@ def test_other_things_called_model_tar(tmp_path, model):
             read_model_tar(path)
 
 
-@pytest.mark.xfail(reason="the center is not compared with the representation")
 @pytest.mark.parametrize("length", [1, 31, 33])
 def test_a_center_of_the_wrong_length_is_refused(tmp_path, length):
     """A center of one number would even be broadcast in silence."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from importlib import import_module
@@ -29,6 +30,13 @@ class Commands(click.Group):
         command: click.Command = import_module(f"deepsvdd.cli.{name}").command
         return command
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run, and let a terminal that has no ν or ± print something in its place."""
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; errors that tell their fix need no traceback."""
         try:
@@ -52,7 +60,7 @@ def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 )
 @click.version_option(__version__)
 def main() -> None:
-    r"""Deep SVDD: train on what is normal, find what is not.
+    """Deep SVDD: train on what is normal, find what is not.
 
     \b
     Train on the bundled MNIST, digit 3 the normal class (about 10 s on a laptop):

@@ -14,7 +14,7 @@ from deepsvdd.persistence import read_model
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="All metadata, with histories.")
 def command(model: Path, as_json: bool) -> None:
-    r"""Show network, objective, threshold, extrema, training settings and versions.
+    """Show network, objective, threshold, extrema, training settings and versions.
 
     \b
     deepsvdd info runs/a/model.safetensors

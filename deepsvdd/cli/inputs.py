@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
+UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 Named = tuple[list[str], NDArray]
 
 
@@ -40,7 +46,10 @@ def read_input(
         If there is nothing to read, or it cannot be read.
     """
     if path.suffix.lower() in (".npy", ".npz"):
-        samples = channels_first(read_array(path, key), shape)
+        samples = read_array(path, key)
+        if samples.shape == shape or (1, *samples.shape) == shape:
+            samples = samples[None]  # a single one
+        samples = channels_first(samples, shape)
         return [str(index) for index in range(len(samples))], samples
     if len(shape) != 3:
         raise ValueError(f"this model takes vectors {shape}: give it .npy or .npz")
@@ -60,7 +69,7 @@ def read_array(path: Path, key: str | None) -> NDArray:
     try:
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
-            return content
+            return np.atleast_1d(content)
         if key is None:
             named = [name for name in ("x_test", "x", "X") if name in content.files]
             key = named[0] if named else content.files[0]
@@ -68,8 +77,8 @@ def read_array(path: Path, key: str | None) -> NDArray:
                 raise ValueError(f"name one of its arrays {content.files} with --key")
         if key not in content.files:
             raise ValueError(f"it has no array {key!r}, only {content.files}")
-        return content[key]
-    except (ValueError, EOFError, IndexError, OSError, zipfile.BadZipFile) as error:
+        return np.atleast_1d(content[key])
+    except (*UNREADABLE, ValueError, IndexError) as error:
         raise ValueError(f"cannot read '{path}': {error}") from None
 
 
@@ -97,13 +106,24 @@ def read_images(
     return names, np.stack(images)
 
 
+def eight_bits(image: Image.Image, file: Path) -> Image.Image:
+    """Scale 16-bit greys to 8 bits, where Pillow's own conversion would clip them."""
+    from PIL import Image
+
+    if image.mode == "F":
+        raise ValueError(f"'{file}' holds floating-point pixels: save them as .npy")
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+
+
 def read_image(file: Path, shape: tuple[int, ...], resize: bool) -> NDArray[np.uint8]:
     """Read one image as the model takes it: grey or RGB, of its size."""
     from PIL import Image
 
     channels, height, width = shape
     with Image.open(file) as image:
-        picture = image.convert("L" if channels == 1 else "RGB")
+        picture = eight_bits(image, file).convert("L" if channels == 1 else "RGB")
         if picture.size != (width, height):
             if not resize:
                 raise ValueError(

@@ -19,7 +19,7 @@ from deepsvdd.files import atomic_write
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), help="CSV file to write."
 )
-@click.option("--threshold", type=float, help="Score from which on: an anomaly.")
+@click.option("--threshold", type=float, help="Score above which: an anomaly.")
 @click.option("--key", help="Array in an .npz (x_test, x or X if not given).")
 @click.option("--resize", is_flag=True, help="Resize images to the model's size.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
@@ -32,7 +32,7 @@ def command(
     resize: bool,
     device: str,
 ) -> None:
-    r"""Write a CSV with an anomaly score and a label for each sample of INPUT.
+    """Write a CSV with an anomaly score and a label for each sample of INPUT.
 
     INPUT is an .npy or .npz file, an image, or a folder with images (subfolders too).
     Larger scores are more anomalous; the label compares the score with the threshold

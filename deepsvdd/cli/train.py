@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,15 @@ PHASE_FIELDS = {
     "weight_decay": "weight_decay",
     "schedule": "schedule",
 }
+# JSON's types of an option's values; a whole number will do for a float.
+JSON_KINDS: dict[type, tuple[type, ...]] = {
+    type(click.BOOL): (bool,),
+    type(click.INT): (int,),
+    click.IntRange: (int,),
+    type(click.FLOAT): (float, int),
+    type(click.STRING): (str, int),  # the authors' normal_class is a number
+}
+NO_DEFAULT = ("recipe", "data_path", "load_config", "load_model")
 SHOWN = 32  # images in normals.png and outliers.png, as in the authors' code
 
 Settings = dict[str, Any]
@@ -125,7 +135,12 @@ def phase_options(prefix: str, what: str, phase: Phase) -> Callable[[Any], Any]:
 @option("normal_class", default="0", help="Class (number or name), or several: 3,5.")
 @option("objective", type=click.Choice(OBJECTIVES), default="one-class")
 @option("nu", type=float, default=0.1, help="ν, the share of training data outside.")
-@option("seed", type=int, default=-1, help="-1 draws one, and writes it down.")
+@option(
+    "seed",
+    type=click.IntRange(-1, 2**32 - 1),
+    default=-1,
+    help="-1 draws one, and writes it down.",
+)
 @option("n_members", type=int, default=1, help="Networks to train and average.")
 @option("device", default="auto", help="auto, cpu, cuda, cuda:1, …")
 @phase_options("", "Deep SVDD training", Recipe().training)
@@ -167,7 +182,7 @@ def phase_options(prefix: str, what: str, phase: Phase) -> Callable[[Any], Any]:
 )
 @click.pass_context
 def command(ctx: click.Context, **_: Any) -> None:
-    r"""Train Deep SVDD on one class of DATASET and test it on all of them.
+    """Train Deep SVDD on one class of DATASET and test it on all of them.
 
     DATASET is mnist (bundled), fashion_mnist or cifar10 (from DATA_PATH/NAME.npz, or
     downloaded there once; by default $DEEPSVDD_DATA or your cache folder). NET is
@@ -202,8 +217,8 @@ def resolve_settings(ctx: click.Context) -> Settings:
     for name in settings:
         if ctx.get_parameter_source(name) == ParameterSource.DEFAULT:
             settings[name] = from_recipe.get(name, from_file.get(name, settings[name]))
-    restored = "pretrain" in from_file
     given = ctx.get_parameter_source("pretrain") != ParameterSource.DEFAULT
+    restored = "pretrain" in from_file and from_file.get("load_model")
     if settings["load_model"] and not (given or restored):
         settings["pretrain"] = False
     if settings["seed"] == -1:
@@ -244,7 +259,11 @@ def recipe_of(settings: Settings) -> Recipe:
 
     def phase(prefix: str) -> Phase:
         fields = {f: settings[prefix + name] for name, f in PHASE_FIELDS.items()}
-        return Phase(**(fields | {"lr_milestones": tuple(fields["lr_milestones"])}))
+        fields["lr_milestones"] = tuple(fields["lr_milestones"])
+        try:
+            return Phase(**fields)
+        except ValueError as error:  # starts with the field's name
+            raise ValueError(f"{prefix}{error}") from None
 
     return Recipe(
         pretraining=phase("ae_"),
@@ -270,9 +289,20 @@ def read_config(ctx: click.Context, path: Path | None) -> Settings:
         raise ValueError(f"load_config {str(path)!r} has unknown settings: {unknown}")
     content.pop("recipe", None)  # its values stand in the file one by one
     return {
-        name: None if value is None else parameters[name].type_cast_value(ctx, value)
+        name: json_value(ctx, parameters[name], value)
         for name, value in content.items()
     }
+
+
+def json_value(ctx: click.Context, parameter: click.Parameter, value: object) -> object:
+    """Check one value of a config file as click checks the same option's text."""
+    if value is None and parameter.name in NO_DEFAULT:
+        return None
+    kinds = JSON_KINDS.get(type(parameter.type), (str,))
+    values = value if parameter.multiple and isinstance(value, list) else [value]
+    if not all(isinstance(v, kinds) and type(v) in kinds for v in values):
+        raise click.BadParameter(f"load_config has {value!r}", ctx=ctx, param=parameter)
+    return parameter.type_cast_value(ctx, value)
 
 
 def class_list(text: str) -> list[int | str]:
@@ -288,17 +318,21 @@ def run(settings: Settings) -> None:
     """Carry out one experiment and write all that comes of it."""
     device = resolve_device(settings["device"])
     detector = build_detector(settings)
+    detector.check_parameters()
+    dataset = load_dataset(settings["dataset_name"], root=settings["data_path"])
+    split = one_vs_rest(dataset, class_list(settings["normal_class"]))
+    if settings["load_model"]:
+        warm_start(detector, settings["load_model"], split)
+
+    # Only now: a run that is refused leaves an earlier one's files alone.
     folder: Path = settings["xp_path"]
     write_json(folder / "config.json", printable(settings))
     log_to(folder / "log.txt")
     for name, value in sorted(printable(settings).items()):
         log.info("%s: %s", name, value)
-
-    dataset = load_dataset(settings["dataset_name"], root=settings["data_path"])
-    split = one_vs_rest(dataset, class_list(settings["normal_class"]))
     report(describe_split(settings, split, dataset.classes))
     if settings["load_model"]:
-        warm_start(detector, settings["load_model"], split)
+        report(f"starting from {settings['load_model']}")
     detector.fit(split.x_train)
     for line in describe_training(detector):
         report(line)
@@ -310,10 +344,10 @@ def run(settings: Settings) -> None:
     results = test_results(detector, split)
     results["untrained_auc"] = untrained_aucs(detector, split)
     results["provenance"] = provenance(device)
-    for line in describe_results(settings, split, results):
-        report(line)
     with problems:
         write_json(folder / "results.json", results)
+    for line in describe_results(settings, split, results):
+        report(line)
     for draw in (draw_extremes, draw_curves):
         with problems:
             draw(folder, detector, split, results)
@@ -380,7 +414,6 @@ def warm_start(detector: DeepSVDD, path: str, split: Split) -> None:
         )
     detector.set_params(warm_start=True)
     detector.members_ = stored.members_
-    report(f"starting from {path}")
 
 
 # ------------------------------------------------------------------------- reporting
@@ -393,9 +426,19 @@ def report(line: str) -> None:
         log.info(line)
 
 
+class RunLog(logging.FileHandler):
+    """A log file whose failure is worth one warning, not a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Give up on the file."""
+        log.removeHandler(self)
+        _, error, _ = sys.exc_info()
+        click.secho(f"warning: no more log in '{self.baseFilename}': {error}", err=True)
+
+
 def log_to(path: Path) -> None:
     """Send the package's log, a line an epoch, to a file of this run alone."""
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
+    handler = RunLog(path, mode="w", encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     for old in log.handlers[:]:
         log.removeHandler(old)
