@@ -48,7 +48,24 @@ class NormPool2d(nn.BatchNorm2d):
         if self.training:
             x = super().forward(x)
             return F.max_pool2d(x, 2) if self.pool else x
-        return super().forward(F.max_pool2d(x, 2) if self.pool else x)
+        return self.normalise(F.max_pool2d(x, 2) if self.pool else x)
+
+    def normalise(self, x: Tensor) -> Tensor:
+        """Normalise what is pooled already, (B, C, H, W), by running statistics."""
+        return super().forward(x)
+
+
+def conv_norm_pool(conv: Any, norm: Any, x: Tensor) -> Tensor:
+    """Apply a ``Conv2d`` and a pooling :class:`NormPool2d` to x (B, C, H, W).
+
+    Scoring on the CPU takes another way to the same numbers: convolution and pooling in
+    oneDNN's own memory layout, which suits few channels better than channels last.
+    """
+    scoring = not (norm.training or torch.is_grad_enabled())
+    if not (scoring and x.device.type == "cpu" and x.dtype == torch.float32):
+        return norm(conv(x))
+    y = F.conv2d(x.to_mkldnn(), conv.weight.to_mkldnn(), padding=conv.padding)
+    return norm.normalise(F.max_pool2d(y, 2).to_dense())
 
 
 def _rows(x: Tensor) -> Tensor:

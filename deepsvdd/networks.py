@@ -10,7 +10,8 @@ Axis letters: B batch, C channels, H height, W width, D representation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -19,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepsvdd.errors import ArchitectureError
-from deepsvdd.layers import NormPool2d, UpConvTranspose2d
+from deepsvdd.layers import NormPool2d, UpConvTranspose2d, conv_norm_pool
 
 Shape = tuple[int, ...]
 GRID = 4  # the LeNet decoders start from a GRID × GRID map
@@ -75,7 +76,7 @@ class LeNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images (B, C, H, W) to representations (B, D)."""
         for conv, norm in zip(self.convs, self.norms, strict=True):
-            x = self.activation(norm(conv(x)))  # (B, width, H / 2, W / 2)
+            x = self.activation(conv_norm_pool(conv, norm, x))  # (B, width, H/2, W/2)
         return self.head(x.flatten(1))  # (B, D)
 
 
@@ -118,8 +119,9 @@ class LeNetDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """Map representations (B, D) to images (B, C, H, W) in [0, 1]."""
         x = self.code_norm(z).view(len(z), -1, GRID, GRID)  # (B, D / 16, 4, 4)
-        half = [math.ceil(side / 2) for side in self.size]
         *deconvs, last = self.deconvs
+        doubles = isinstance(last, UpConvTranspose2d)
+        half = [math.ceil(side / 2) if doubles else side for side in self.size]
         for deconv, norm in zip(deconvs, self.norms, strict=True):
             x = norm(crop(deconv(self.activation(x)), half))
         return torch.sigmoid(crop(last(self.activation(x)), self.size))
@@ -271,14 +273,8 @@ def default_network(input_shape: Shape) -> str:
 # Activations with a bound other than 0, by the name of their gradient. A hidden unit
 # that saturates there for all inputs is a constant feature: a bias (Proposition 3).
 BOUNDED = (
-    "Sigmoid",
-    "Tanh",
-    "Hardtanh",
-    "Hardsigmoid",
-    "Softmax",
-    "Elu",
-    "Celu",
-    "Clamp",
+    *("Sigmoid", "Tanh", "Hardtanh", "Hardsigmoid", "Softmax", "Elu", "Celu", "Clamp"),
+    *("Atan", "Erf", "Sin", "Cos"),
 )
 
 
@@ -329,6 +325,18 @@ def check_architecture(encoder: nn.Module, example: Tensor) -> None:
         )
 
 
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Evaluate inside ``with``; afterwards each part trains or not, as before."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 def is_bias(name: str, parameter: nn.Parameter) -> bool:
     """Tell whether a parameter is an offset: so named, or a vector that is no scale."""
     leaf = name.rsplit(".", 1)[-1]
@@ -337,11 +345,8 @@ def is_bias(name: str, parameter: nn.Parameter) -> bool:
 
 def gradient_names(encoder: nn.Module, example: Tensor) -> set[str]:
     """Name the differentiable operations of one forward pass (without 'Backward0')."""
-    was_training = encoder.training
-    encoder.eval()
-    with torch.enable_grad():
+    with evaluation_mode(encoder), torch.enable_grad():
         output = encoder(example.clone().requires_grad_())
-    encoder.train(was_training)
     names, stack = set(), [output.grad_fn]
     seen = set()
     while stack:
@@ -349,6 +354,9 @@ def gradient_names(encoder: nn.Module, example: Tensor) -> set[str]:
         if node is None or node in seen:
             continue
         seen.add(node)
-        names.add(node.name().split("Backward")[0])
+        name = node.name().split("Backward")[0]
+        if name == "Clamp" and (node._saved_min, node._saved_max) == (0, None):
+            name = "Relu"
+        names.add(name)
         stack += [parent for parent, _ in node.next_functions]
     return names

@@ -88,5 +88,5 @@ def initial_center(z: Tensor, eps: float = 0.1) -> Tensor:
         The center, fixed from here on.
     """
     c = z.mean(dim=0)
-    pushed = torch.where(c < 0, -eps, eps).to(c.dtype)
-    return torch.where(c.abs() < eps, pushed, c)
+    sign = torch.where(c < 0, -1.0, 1.0).to(c.dtype)
+    return torch.where(c.abs() < eps, eps * sign, c)

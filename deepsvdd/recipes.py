@@ -67,8 +67,8 @@ class Phase:
         require("lr", valid, "a positive number", self)
         valid = is_whole(self.n_epochs) and self.n_epochs >= 0
         require("n_epochs", valid, "a whole number from 0 on", self)
-        valid = is_whole(self.batch_size) and self.batch_size >= 2
-        require("batch_size", valid, "2 or more (one has no batch statistics)", self)
+        valid = is_whole(self.batch_size) and self.batch_size >= 1
+        require("batch_size", valid, "a whole number from 1 on", self)
         valid = is_number(self.weight_decay) and 0 <= self.weight_decay < math.inf
         require("weight_decay", valid, "0 or more", self)
         epochs = self.lr_milestones

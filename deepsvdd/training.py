@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from deepsvdd.checkpoints import Checkpoint
 from deepsvdd.errors import CollapseWarning, TrainingDivergedError
+from deepsvdd.networks import evaluation_mode
 from deepsvdd.objectives import (
     initial_center,
     one_class_loss,
@@ -28,7 +29,7 @@ from deepsvdd.recipes import Phase, Recipe
 
 OBJECTIVES = ("one-class", "soft-boundary")
 PRECISIONS = ("float32", "bf16")
-SCORING_BATCH = 1000  # small enough for a processor's cache, large enough for a GPU
+SCORING_BATCH = 250  # its activations fit a processor's cache
 
 log = logging.getLogger("deepsvdd")
 
@@ -81,11 +82,8 @@ def represent(network: nn.Module, x: Tensor, batch_size: int = SCORING_BATCH) ->
     Tensor of shape (n, d)
         Its outputs, without gradients.
     """
-    was_training = network.training
-    network.eval()
-    with torch.inference_mode():
+    with evaluation_mode(network), torch.inference_mode():
         outputs = torch.cat([network(batch) for batch in x.split(batch_size)])
-    network.train(was_training)
     return outputs.clone()  # an ordinary tensor, usable in later training
 
 
@@ -150,6 +148,7 @@ def optimise(
     """
     from tqdm import trange
 
+    loss_function = autocast(loss_function, x.device, precision)
     optimizer = torch.optim.Adam(
         module.parameters(),
         lr=phase.lr,
@@ -178,9 +177,8 @@ def optimise(
     )
     for epoch in bar:
         start, rate = time.perf_counter(), optimizer.param_groups[0]["lr"]
-        module.train()
-        with_precision = autocast(loss_function, x.device, precision)
-        loss = train_epoch(run, with_precision, x, phase)
+        module.train()  # after a callback that may have evaluated it
+        loss = train_epoch(run, loss_function, x, phase)
         check_finite(loss, title, epoch, rate)
         radius = on_epoch(epoch) if on_epoch else 0.0
         row = (epoch, loss, radius, rate, time.perf_counter() - start)
@@ -438,7 +436,12 @@ def train_hypersphere(
     CollapseWarning
         If the representations of the training data have (nearly) become one point.
     """
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective must be one of {OBJECTIVES}; got {objective!r}")
+    if not 0 < nu <= 1:
+        raise ValueError(f"nu must be a number in (0, 1]; got {nu!r}")
     c = initial_center(represent(encoder, x)) if center is None else center
+    check_finite(c.sum().item(), "center, before training", 0, recipe.pretraining.lr)
     radius = torch.zeros((), device=x.device)
     sphere = Hypersphere(encoder, c)
     soft = objective == "soft-boundary"
@@ -448,7 +451,7 @@ def train_hypersphere(
         return soft_boundary_loss(d2, radius, nu) if soft else one_class_loss(d2)
 
     def after(epoch: int) -> float:
-        since = epoch + 1 - recipe.warm_up_epochs
+        since = epoch + 1 - max(recipe.warm_up_epochs, 1)
         if soft and since >= 0 and since % recipe.radius_every == 0:
             # On *all* training samples: one mini-batch's quantile is a noisy R.
             radius.copy_(optimal_radius(sphere.squared_distances(x), nu))
@@ -473,6 +476,8 @@ def train_hypersphere(
     )
     z = represent(encoder, x)
     d2 = squared_distances(z, c)
+    last = recipe.training.n_epochs - 1
+    check_finite(d2.sum().item(), f"{objective}, after it", last, recipe.training.lr)
     sphere.radius = optimal_radius(d2, nu).item() if soft else 0.0
     sphere.mean_distance = d2.sqrt().mean().item()
     sphere.collapsed = warn_if_collapsed(z, c, x)

@@ -782,7 +782,7 @@ def test_usage_errors_exit_with_2(words):
         ("--lr nan", "lr must be"),
         ("--lr inf", "lr must be"),
         ("--n_epochs -1", "n_epochs must be a whole number from 0 on; got -1"),
-        ("--batch_size 0", "batch_size must be 2 or more"),
+        ("--batch_size 0", "batch_size must be a whole number from 1 on"),
         ("--weight_decay -1", "weight_decay must be"),
         ("--lr_milestone 5 --lr_milestone 5", "lr_milestone"),
         ("--lr_milestone 0", "lr_milestone"),

@@ -20,16 +20,16 @@ REFUSED = [
     ("lr", -1e-3, "a positive number"),
     ("lr", NAN, "a positive number"),
     ("lr", INFINITY, "a positive number"),
-    ("n_epochs", -1, "0 or more"),
-    ("batch_size", 0, "1 or more"),
-    ("batch_size", -5, "1 or more"),
+    ("n_epochs", -1, "a whole number from 0 on"),
+    ("batch_size", 0, "a whole number from 1 on"),
+    ("batch_size", -5, "a whole number from 1 on"),
     ("weight_decay", -1e-6, "0 or more"),
     ("weight_decay", NAN, "0 or more"),
     ("weight_decay", INFINITY, "0 or more"),
-    ("lr_milestones", (0,), "increasing epochs from 1 on"),
-    ("lr_milestones", (-3, 5), "increasing epochs from 1 on"),
-    ("lr_milestones", (5, 5), "increasing epochs from 1 on"),
-    ("lr_milestones", (5, 9, 7), "increasing epochs from 1 on"),
+    ("lr_milestones", (0,), "a tuple of increasing epochs from 1 on"),
+    ("lr_milestones", (-3, 5), "a tuple of increasing epochs from 1 on"),
+    ("lr_milestones", (5, 5), "a tuple of increasing epochs from 1 on"),
+    ("lr_milestones", (5, 9, 7), "a tuple of increasing epochs from 1 on"),
 ]
 
 
@@ -42,7 +42,10 @@ def test_phase_refuses(name, value, domain):
 
 @pytest.mark.parametrize(
     ("name", "value", "domain"),
-    [("warm_up_epochs", -1, "0 or more"), ("radius_every", 0, "1 or more")],
+    [
+        ("warm_up_epochs", -1, "a whole number from 0 on"),
+        ("radius_every", 0, "a whole number from 1 on"),
+    ],
 )
 def test_recipe_refuses(name, value, domain):
     with pytest.raises(ValueError, match=f"^{name} must be ") as error:

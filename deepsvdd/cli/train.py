@@ -576,5 +576,7 @@ def draw(path: Path, plot: Callable[..., Any], *data: Any, **options: Any) -> No
     from deepsvdd import plots
 
     axes = plot(*data, **options)
-    plots.save(axes, path)
-    plt.close(axes.figure)
+    try:
+        plots.save(axes, path)
+    finally:
+        plt.close(axes.figure)
