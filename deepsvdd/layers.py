@@ -62,7 +62,10 @@ def conv_norm_pool(conv: Any, norm: Any, x: Tensor) -> Tensor:
     oneDNN's own memory layout, which suits few channels better than channels last.
     """
     scoring = not (norm.training or torch.is_grad_enabled())
-    if not (scoring and x.device.type == "cpu" and x.dtype == torch.float32):
+    suitable = x.device.type == "cpu" and x.dtype == torch.float32
+    onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
+    # Its pooling would turn NaN into a number.
+    if not (scoring and suitable and onednn and x.isfinite().all()):
         return norm(conv(x))
     y = F.conv2d(x.to_mkldnn(), conv.weight.to_mkldnn(), padding=conv.padding)
     return norm.normalise(F.max_pool2d(y, 2).to_dense())

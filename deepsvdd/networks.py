@@ -311,7 +311,7 @@ def check_architecture(encoder: nn.Module, example: Tensor) -> None:
             "batch normalisation with affine=False"
         )
     bounded = sorted(
-        name for name in gradient_names(encoder, example) if name.startswith(BOUNDED)
+        name for name in gradient_names(encoder, example) if name in BOUNDED
     )
     if bounded:
         problems.append(

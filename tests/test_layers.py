@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from deepsvdd.layers import NormPool2d, UpConvTranspose2d
+from deepsvdd.layers import NormPool2d, UpConvTranspose2d, conv_norm_pool
 
 LAYOUTS = ("contiguous", "channels_last", "strided")
 
@@ -203,6 +203,83 @@ def test_norm_pool_has_no_parameters_and_batch_norms_state():
     layer = NormPool2d(4)
     assert list(layer.parameters()) == []
     assert list(layer.state_dict()) == list(PlainNormPool(4).state_dict())
+
+
+# Convolution, norm and pooling in scoring --------------------------------------------
+
+
+def fitted_stage(in_channels, out_channels):
+    """A convolution and a norm in evaluation mode, with statistics of some batch."""
+    torch.manual_seed(0)
+    conv = nn.Conv2d(in_channels, out_channels, 5, padding=2, bias=False)
+    norm = NormPool2d(out_channels)
+    norm(conv(images((8, in_channels, 9, 8), dtype=torch.float32)))
+    return conv, norm.eval()
+
+
+@settings(max_examples=25)
+@given(cases(smallest=2), st.integers(1, 9), st.booleans())
+def test_scoring_is_convolution_then_norm_then_pooling(case, out_channels, inference):
+    shape, layout, _, seed = case
+    conv, norm = fitted_stage(shape[1], out_channels)
+    x = images(shape, layout, seed, dtype=torch.float32)
+    before = x.clone()
+    y = F.conv2d(x.double(), conv.weight.double(), padding=2)
+    y = (y - norm.running_mean[:, None, None]) / (
+        norm.running_var[:, None, None] + 1e-4
+    ).sqrt()
+    with torch.inference_mode() if inference else torch.no_grad():
+        found = conv_norm_pool(conv, norm, x)
+    expected = F.max_pool2d(y, 2).float().detach()
+    torch.testing.assert_close(
+        found, expected, rtol=1e-4, atol=1e-4, check_stride=False
+    )
+    assert found.layout == torch.strided
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_training_takes_the_way_that_has_gradients(dtype):
+    conv, norm = fitted_stage(2, 3)
+    conv.to(dtype), norm.to(dtype).train()
+    plain = nn.Sequential(conv, PlainNormPool(3).to(dtype))
+    plain[1].load_state_dict(norm.state_dict())
+    x = images((4, 2, 6, 6), dtype=dtype)
+    y, expected = conv_norm_pool(conv, norm, x), plain(x)
+    torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-5, check_stride=False)
+    assert y.requires_grad
+    torch.testing.assert_close(norm.running_var, plain[1].running_var)
+
+
+def test_evaluation_with_gradients_is_the_plain_layers_own():
+    # Saliency maps and the check of the architecture differentiate in evaluation mode.
+    conv, norm = fitted_stage(2, 3)
+    x = images((2, 2, 6, 6), dtype=torch.float32).requires_grad_()
+    y, expected = conv_norm_pool(conv, norm, x), norm(conv(x))
+    assert y.grad_fn.name() == expected.grad_fn.name()
+    assert torch.equal(y, expected)
+    inputs = (x, conv.weight)
+    found = torch.autograd.grad(y.square().sum(), inputs)
+    wanted = torch.autograd.grad(expected.square().sum(), inputs)
+    for gradient, reference in zip(found, wanted, strict=True):
+        torch.testing.assert_close(gradient, reference, check_stride=False)
+
+
+def test_scoring_keeps_what_is_no_number():
+    conv, norm = fitted_stage(1, 8)
+    with torch.no_grad():
+        y = conv_norm_pool(conv, norm, torch.full((2, 1, 8, 8), torch.nan))
+    assert y.isnan().all()
+
+
+@pytest.mark.filterwarnings("ignore:TF32")
+def test_scoring_works_without_onednn():
+    conv, norm = fitted_stage(1, 8)
+    x = images((2, 1, 8, 8), dtype=torch.float32)
+    expected = norm(conv(x)).detach()
+    with torch.no_grad(), torch.backends.mkldnn.flags(enabled=False):
+        y = conv_norm_pool(conv, norm, x)
+    torch.testing.assert_close(y, expected, rtol=1e-4, atol=1e-5, check_stride=False)
 
 
 # Up-sampling and convolution ---------------------------------------------------------
