@@ -7,7 +7,9 @@ declared", says the browser's console on every page.
 
 
 def disconnect_thebe(app, config):
-    """Drop every listener that belongs to sphinx-thebe."""
+    """Drop every listener that belongs to sphinx-thebe, and the link to its styles."""
+    styles = app.registry.css_files
+    styles[:] = [(name, options) for name, options in styles if "thebe" not in name]
     for listeners in app.events.listeners.values():
         listeners[:] = [
             listener
