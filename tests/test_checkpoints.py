@@ -45,9 +45,11 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(
         if len(done) == saves:
             raise Killed
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    detector = soft(checkpoint_dir=tmp_path, checkpoint_every=1)
+    with monkeypatch.context() as patch:
         patch.setattr(Checkpoint, "save", save_and_die)
-        soft(checkpoint_dir=tmp_path, checkpoint_every=1).fit(x)
+        with pytest.raises(Killed):
+            detector.fit(x)
     resumed = soft(checkpoint_dir=tmp_path, checkpoint_every=1).fit(x)
     np.testing.assert_array_equal(resumed.anomaly_score(x), expected.anomaly_score(x))
     for phase in ("pretraining", "training"):
