@@ -120,6 +120,9 @@ _SOURCES = {
 }
 
 
+DATASETS = tuple(_SOURCES)
+
+
 def load_dataset(
     name: str, root: str | os.PathLike[str] | None = None, download: bool = True
 ) -> Dataset:

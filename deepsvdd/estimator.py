@@ -105,7 +105,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     checkpoint_every : int, default=10
         Epochs between two checkpoints.
     random_state : int, RandomState or None, default=None
-        Seeds weights and sample order: the same integer gives the same bits on one CPU.
+        Seeds weights and sample order: the same integer gives the same bits on one CPU
+        with one number of threads.
     verbose : bool, default=False
         Show progress bars, if standard error is a terminal.
 

@@ -98,7 +98,7 @@ def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[f
             recipe=Recipe(pretraining=nothing, training=nothing),
             objective="one-class",
             pretrain=False,
-            warm_start=False,
+            checkpoint_dir=None,
             n_members=1,
             random_state=seed,
             verbose=False,

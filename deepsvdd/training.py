@@ -6,6 +6,7 @@ The data set lives as one tensor on the training device; a batch is an indexed r
 from __future__ import annotations
 
 import logging
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -298,7 +299,7 @@ def batches(x: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[
 
 def check_finite(loss: float, title: str, epoch: int, lr: float) -> None:
     """Raise TrainingDivergedError with a hint unless the loss is a number."""
-    if not torch.isfinite(torch.tensor(loss)):
+    if not math.isfinite(loss):
         raise TrainingDivergedError(
             f"loss is {loss} in epoch {epoch} of {title} at learning rate {lr:g}: "
             "lower the learning rate, and check that the data is scaled to about [0, 1]"

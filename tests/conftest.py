@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import torch
 from hypothesis import settings
 
 from deepsvdd import load_dataset, one_vs_rest
@@ -28,3 +29,12 @@ def mnist():
 def threes(mnist):
     """Digit 3 against the rest."""
     return one_vs_rest(mnist, 3)
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Tiny networks gain nothing from threads, and lose a lot on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

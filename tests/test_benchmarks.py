@@ -16,15 +16,11 @@ NAMES = ("autoencoder-epoch", "svdd-epoch", "fit", "score", "import", "memory")
 
 
 @pytest.fixture(scope="module")
-def comparisons():
-    threads = torch.get_num_threads()
+def comparisons(one_thread):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT)  # a folder of the checkout, not installed
-        # Threads that wait for each other make small work slow on a busy machine.
-        patch.setenv("OMP_NUM_THREADS", "1")
-        torch.set_num_threads(1)
+        patch.setenv("OMP_NUM_THREADS", "1")  # and one in the processes it starts
         yield importlib.import_module("benchmarks.comparisons")
-        torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

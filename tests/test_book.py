@@ -13,8 +13,9 @@ import threading
 from pathlib import Path
 
 import pytest
-import tomllib
 import yaml
+
+tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))

@@ -27,6 +27,8 @@ from deepsvdd.cli import COMMANDS, main, train
 from deepsvdd.persistence import read_model
 from deepsvdd.version import __version__
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 PNG = b"\x89PNG\r\n\x1a\n"
 PICTURES = ("normals", "outliers", "roc", "scores", "training_loss", "pretraining_loss")
 SHORT = ("--n_epochs", "1", "--ae_n_epochs", "1")
@@ -102,15 +104,6 @@ def fake(folder, name="fashion_mnist", n_train=80, n_test=40, seed=0):
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(folder / f"{name}.npz", **arrays)
     return folder
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tiny networks gain nothing from threads, and lose a lot on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,8 @@ from deepsvdd import (
 )
 from deepsvdd.objectives import initial_center
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEP = Phase(n_epochs=1, batch_size=16, schedule="one-cycle")
 SHORT = Recipe(pretraining=STEP, training=STEP, warm_up_epochs=0, radius_every=1)
 STILL = Recipe(pretraining=Phase(n_epochs=0), training=Phase(n_epochs=0))
@@ -64,15 +66,6 @@ class Flat(nn.Module):
 class Unflat(nn.Sequential):
     def __init__(self, shape=(1, 12, 12)):
         super().__init__(nn.Linear(6, int(np.prod(shape))), nn.Unflatten(1, shape))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tiny networks gain nothing from threads, and lose a lot on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,8 @@ from deepsvdd import DeepSVDD, Phase, Recipe
 from deepsvdd import experiments as ex
 from deepsvdd.datasets import Split
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEP = Phase(n_epochs=2, batch_size=16)
 SHORT = Recipe(pretraining=STEP, training=STEP, warm_up_epochs=0, radius_every=1)
 CPU = torch.device("cpu")
@@ -29,15 +31,6 @@ def blobs(rng, n, where):
     x = rng.integers(0, 120, (n, 1, 12, 12), dtype=np.uint8)
     x[:, :, 4:8, where : where + 4] += 130
     return x
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tiny networks gain nothing from threads, and lose a lot on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -169,6 +162,15 @@ def test_the_control_of_a_warm_started_detector_is_untrained(split):
     detector = DeepSVDD(recipe=SHORT, random_state=0).fit(split.x_train)
     warm = detector.set_params(warm_start=True)
     assert ex.untrained_aucs(warm, split, 1) == ex.untrained_aucs(DeepSVDD(), split, 1)
+
+
+def test_the_control_of_a_detector_with_checkpoints_leaves_them_alone(split, tmp_path):
+    folder = {"checkpoint_dir": tmp_path, "checkpoint_every": 1}
+    detector = DeepSVDD(recipe=SHORT, random_state=0, **folder).fit(split.x_train)
+    files = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    aucs = ex.untrained_aucs(detector, split, 1)
+    assert aucs == ex.untrained_aucs(DeepSVDD(), split, 1)
+    assert files == {path: path.read_bytes() for path in tmp_path.iterdir()}
 
 
 def test_mean_and_std():

@@ -18,6 +18,8 @@ from torch import nn
 from deepsvdd import Autoencoder, DeepSVDD, ModelFileError, Phase, Recipe
 from deepsvdd.persistence import read_model, read_model_tar, write_model
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 STEP = Phase(n_epochs=1, batch_size=16, lr_milestones=(1,))
 SHORT = Recipe(pretraining=STEP, training=STEP, warm_up_epochs=0, radius_every=1)
 
@@ -52,15 +54,6 @@ CASES = {
     "ELU": ({"network": "cifar10_LeNet_ELU"}, (3, 8, 8)),
     "no preprocessing": ({"preprocessing": "none"}, (5,)),
 }
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """Tiny networks gain nothing from threads, and lose a lot on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module", params=CASES, ids=CASES)

@@ -8,13 +8,14 @@ import secrets
 import shutil
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from deepsvdd.datasets import Split, load_dataset, one_vs_rest
+from deepsvdd.datasets import DATASETS, Split, load_dataset, one_vs_rest
 from deepsvdd.errors import ModelFileError
 from deepsvdd.estimator import DeepSVDD
 from deepsvdd.experiments import (
@@ -30,16 +31,10 @@ from deepsvdd.published import paper_auc
 from deepsvdd.recipes import OPTIMIZERS, RECIPES, SCHEDULES, Phase, Recipe, get_recipe
 from deepsvdd.training import OBJECTIVES, PRECISIONS, resolve_device
 
-DATASETS = ("mnist", "fashion_mnist", "cifar10")
 # Options of one training phase (with the prefix ae_: pretraining) and their fields.
+# An option that is repeated for several values is named in the singular.
 PHASE_FIELDS = {
-    "optimizer_name": "optimizer_name",
-    "lr": "lr",
-    "n_epochs": "n_epochs",
-    "lr_milestone": "lr_milestones",
-    "batch_size": "batch_size",
-    "weight_decay": "weight_decay",
-    "schedule": "schedule",
+    field.name.replace("milestones", "milestone"): field.name for field in fields(Phase)
 }
 # JSON's types of an option's values; a whole number will do for a float.
 JSON_KINDS: dict[type, tuple[type, ...]] = {
@@ -258,10 +253,10 @@ def recipe_of(settings: Settings) -> Recipe:
     """Build the recipe that options describe."""
 
     def phase(prefix: str) -> Phase:
-        fields = {f: settings[prefix + name] for name, f in PHASE_FIELDS.items()}
-        fields["lr_milestones"] = tuple(fields["lr_milestones"])
+        values = {f: settings[prefix + name] for name, f in PHASE_FIELDS.items()}
+        values["lr_milestones"] = tuple(values["lr_milestones"])
         try:
-            return Phase(**fields)
+            return Phase(**values)
         except ValueError as error:  # starts with the field's name
             raise ValueError(f"{prefix}{error}") from None
 
@@ -300,7 +295,7 @@ def json_value(ctx: click.Context, parameter: click.Parameter, value: object) ->
         return None
     kinds = JSON_KINDS.get(type(parameter.type), (str,))
     values = value if parameter.multiple and isinstance(value, list) else [value]
-    if not all(isinstance(v, kinds) and type(v) in kinds for v in values):
+    if not all(type(v) in kinds for v in values):  # True is no whole number
         raise click.BadParameter(f"load_config has {value!r}", ctx=ctx, param=parameter)
     return parameter.type_cast_value(ctx, value)
 
