@@ -18,8 +18,11 @@ if TYPE_CHECKING:
     from deepsvdd.errors import CollapseWarning as CollapseWarning
     from deepsvdd.errors import DataUnavailableError as DataUnavailableError
     from deepsvdd.errors import ModelFileError as ModelFileError
+    from deepsvdd.errors import ProcessLostError as ProcessLostError
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
     from deepsvdd.estimator import DeepSVDD as DeepSVDD
+    from deepsvdd.images import ImageArray as ImageArray
+    from deepsvdd.images import ImageFolder as ImageFolder
     from deepsvdd.networks import Autoencoder as Autoencoder
     from deepsvdd.networks import build_autoencoder as build_autoencoder
     from deepsvdd.networks import check_architecture as check_architecture
@@ -32,8 +35,10 @@ if TYPE_CHECKING:
     from deepsvdd.recipes import get_recipe as get_recipe
     from deepsvdd.training import Hypersphere as Hypersphere
     from deepsvdd.training import pretrain_autoencoder as pretrain_autoencoder
+    from deepsvdd.training import pretrain_autoencoders as pretrain_autoencoders
     from deepsvdd.training import represent as represent
     from deepsvdd.training import train_hypersphere as train_hypersphere
+    from deepsvdd.training import train_hyperspheres as train_hyperspheres
 
 _HOMES = {
     "ArchitectureError": "errors",
@@ -43,9 +48,12 @@ _HOMES = {
     "Dataset": "datasets",
     "DeepSVDD": "estimator",
     "Hypersphere": "training",
+    "ImageArray": "images",
+    "ImageFolder": "images",
     "ModelFileError": "errors",
     "Phase": "recipes",
     "Preprocessor": "preprocessing",
+    "ProcessLostError": "errors",
     "Recipe": "recipes",
     "Split": "datasets",
     "TrainingDivergedError": "errors",
@@ -56,11 +64,16 @@ _HOMES = {
     "load_dataset": "datasets",
     "one_vs_rest": "datasets",
     "pretrain_autoencoder": "training",
+    "pretrain_autoencoders": "training",
     "represent": "training",
     "train_hypersphere": "training",
+    "train_hyperspheres": "training",
 }
 __all__ = sorted(_HOMES)
-_MODULES = {*_HOMES.values(), "experiments", "metrics", "objectives", "plots"}
+_MODULES = {
+    *_HOMES.values(),
+    *("distributed", "experiments", "feeds", "metrics", "objectives", "plots"),
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,3 +24,7 @@ class CollapseWarning(UserWarning):
 
 class DataUnavailableError(RuntimeError):
     """A data set is not here and cannot be fetched; the message names the ways out."""
+
+
+class ProcessLostError(ConnectionError):
+    """Another process of a training in several processes has ended before its time."""

@@ -19,9 +19,19 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
+from torch.utils.data import Dataset, Subset
 
 from deepsvdd.checkpoints import Checkpoint
+from deepsvdd.devices import PRECISIONS, resolve_device
+from deepsvdd.distributed import gathered, n_processes, rank, share
 from deepsvdd.errors import ModelFileError
+from deepsvdd.feeds import (
+    Feed,
+    InMemory,
+    Stream,
+    as_images,
+    read_images,
+)
 from deepsvdd.metrics import as_numpy
 from deepsvdd.networks import (
     NETWORKS,
@@ -42,15 +52,15 @@ from deepsvdd.recipes import Recipe, get_recipe, is_number, is_whole, require
 from deepsvdd.samples import image_batch
 from deepsvdd.training import (
     OBJECTIVES,
-    PRECISIONS,
     SCORING_BATCH,
     Hypersphere,
-    pretrain_autoencoder,
+    pretrain_autoencoders,
     represent,
-    resolve_device,
-    train_hypersphere,
+    train_hyperspheres,
 )
 from deepsvdd.version import __version__
+
+Samples = ArrayLike | Tensor | Dataset[Any]
 
 
 class DeepSVDD(OutlierMixin, BaseEstimator):
@@ -79,7 +89,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         Pretrain φ as the encoder of an autoencoder.
     n_members : int, default=1
         Train that many networks, with seeds ``random_state``, ``random_state + 1``, …,
-        and average their normalised distances.
+        and average their normalised distances. On a GPU they are trained all at once.
     preprocessing : str, default="auto"
         "gcn_l1" (paper; "auto" for images), "gcn_l2", "minmax" ("auto" for vectors) or
         "none". Extrema come from the training data.
@@ -104,6 +114,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         parameters and data, goes on from there, on one CPU to the very same bits.
     checkpoint_every : int, default=10
         Epochs between two checkpoints.
+    n_workers : int, default=2
+        Processes that read images, where they are streamed.
     random_state : int, RandomState or None, default=None
         Seeds weights and sample order: the same integer gives the same bits on one CPU
         with one number of threads.
@@ -157,6 +169,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         precision: str = "float32",
         checkpoint_dir: str | PathLike[str] | None = None,
         checkpoint_every: int = 10,
+        n_workers: int = 2,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
     ) -> None:
@@ -175,18 +188,24 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         self.precision = precision
         self.checkpoint_dir = checkpoint_dir
         self.checkpoint_every = checkpoint_every
+        self.n_workers = n_workers
         self.random_state = random_state
         self.verbose = verbose
 
     # ------------------------------------------------------------------ training
 
-    def fit(self, X: ArrayLike | Tensor, y: object = None) -> DeepSVDD:
+    def fit(self, X: Samples, y: object = None) -> DeepSVDD:
         """Train on normal data.
+
+        Under ``torchrun`` (within :func:`deepsvdd.distributed.process_group`) several
+        processes train one network; each must call it with the same arguments.
 
         Parameters
         ----------
-        X : array or Tensor of shape (n, h, w), (n, c, h, w) or (n, d)
-            Images or vectors, n ≥ 2; integers or floats of any scale.
+        X : array or Tensor of shape (n, h, w), (n, c, h, w) or (n, d), or Dataset
+            Images or vectors, n ≥ 2; integers or floats of any scale. Images in a
+            memory-mapped array, or in a map-style data set such as
+            :class:`deepsvdd.images.ImageFolder`, are streamed: read while training.
         y : ignored
             For scikit-learn's conventions.
 
@@ -213,60 +232,100 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             if isinstance(self.recipe, Recipe)
             else get_recipe(self.recipe, self.network_)
         )
-        self.preprocessor_ = Preprocessor.fit(samples, self._preprocessing_method())
-        x = channels_last(self.preprocessor_(samples).float().to(device))
+        self.preprocessor_ = self._fit_preprocessor(samples)
+        feed = self._feed(samples, device)
 
         starts = getattr(self, "members_", []) if self.warm_start else []
-        members = []
-        for index, seed in enumerate(self._seeds()):
-            start = starts[index] if index < len(starts) else None
-            members.append(self._fit_member(x, device, seed, start))
-        self.members_ = members
+        jobs = [
+            (seed, starts[index] if index < len(starts) else None)
+            for index, seed in enumerate(self._seeds())
+        ]
+        at_once = len(jobs) if trains_at_once(device) else 1
+        self.members_ = [
+            member
+            for first in range(0, len(jobs), at_once)
+            for member in self._fit_members(feed, jobs[first : first + at_once])
+        ]
         self._set_threshold(samples)
         return self
 
-    def _fit_member(
-        self, x: Tensor, device: torch.device, seed: int, start: Hypersphere | None
-    ) -> Hypersphere:
-        """Pretrain and train one network; the global random state stays as it was."""
-        devices = [device] if device.type == "cuda" else []
+    def _fit_preprocessor(self, samples: Tensor | Dataset[Any]) -> Preprocessor:
+        """Compute the extrema of the training data."""
+        if isinstance(samples, Tensor):
+            return Preprocessor.fit(samples, self._preprocessing_method())
+        raw = self._stream(samples, None, torch.device("cpu"))
+        return Preprocessor.fit(
+            raw.in_order(SCORING_BATCH), self._preprocessing_method()
+        )
+
+    def _feed(self, samples: Tensor | Dataset[Any], device: torch.device) -> Feed:
+        """Preprocess the samples on the device, or prepare to do so batch by batch."""
+        if not isinstance(samples, Tensor):
+            return self._stream(samples, self.preprocessor_, device)
+        return InMemory(channels_last(self.preprocessor_(samples).float().to(device)))
+
+    def _stream(
+        self,
+        images: Dataset[Any],
+        preprocessor: Preprocessor | None,
+        device: torch.device,
+    ) -> Stream:
+        return Stream(images, self.input_shape_, preprocessor, device, self.n_workers)
+
+    def _fit_members(
+        self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]]
+    ) -> list[Hypersphere]:
+        """Pretrain and train the networks of some seeds, all at once.
+
+        The global random state stays as it was.
+        """
+        seeds = [seed for seed, _ in jobs]
+        devices = [feed.device] if feed.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            torch.manual_seed(seed)
-            autoencoder = self._build(x[:2].cpu())
-            if start is not None:
-                restart(autoencoder.encoder, start)
-            autoencoder = autoencoder.to(memory_format=torch.channels_last).to(device)
-            checkpoints = self._checkpoints(autoencoder, x, seed)
-            history = {}
+            autoencoders = [self._prepare(feed, *job) for job in reversed(jobs)][::-1]
+            checkpoints = self._checkpoints(autoencoders, feed, seeds)
+            histories: list[dict[str, Any]] = [{} for _ in jobs]
             if self.pretrain:
-                history["pretraining"] = pretrain_autoencoder(
-                    autoencoder,
-                    x,
+                pretraining = pretrain_autoencoders(
+                    autoencoders,
+                    feed,
                     self.recipe_.pretraining,
-                    seed=seed,
+                    seeds=seeds,
                     verbose=self.verbose,
                     precision=self.precision,
                     checkpoint=checkpoints["pretraining"],
                 )
-            member = train_hypersphere(
-                autoencoder.encoder,
-                x,
+                histories = [{"pretraining": history} for history in pretraining]
+            kept = [s.center.float() for _, s in jobs if s and not self.pretrain]
+            members = train_hyperspheres(
+                [autoencoder.encoder for autoencoder in autoencoders],
+                feed,
                 self.recipe_,
                 objective=self.objective,
                 nu=self.nu,
-                center=start.center.float() if start and not self.pretrain else None,
-                seed=seed,
+                centers=kept if len(kept) == len(jobs) else None,
+                seeds=seeds,
                 verbose=self.verbose,
                 precision=self.precision,
                 checkpoint=checkpoints["training"],
             )
-        if len(self.input_shape_) == 1:
-            # Double precision costs vectors little and makes a score independent of
-            # the batch that it is computed in.
-            member.encoder.double()
-            member.center = member.center.double()
-        member.history = history | member.history
-        return member
+        for member, history in zip(members, histories, strict=True):
+            member.history = history | member.history
+            if len(self.input_shape_) == 1:
+                # Double precision costs vectors little and makes a score independent of
+                # the batch that it is computed in.
+                member.encoder.double()
+                member.center = member.center.double()
+        return members
+
+    def _prepare(self, feed: Feed, seed: int, start: Hypersphere | None) -> Autoencoder:
+        """Build one network on the device, from a seed or an earlier network."""
+        torch.manual_seed(seed)
+        example = next(iter(feed.read([torch.arange(2)])))
+        autoencoder = self._build(example.cpu())
+        if start is not None:
+            restart(autoencoder.encoder, start)
+        return autoencoder.to(memory_format=torch.channels_last).to(feed.device)
 
     def _build(self, example: Tensor) -> Autoencoder:
         """Build the network, check it, and wrap it as an autoencoder's encoder."""
@@ -288,9 +347,9 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         return module
 
     def _checkpoints(
-        self, autoencoder: Autoencoder, x: Tensor, seed: int
+        self, autoencoders: list[Autoencoder], feed: Feed, seeds: list[int]
     ) -> dict[str, Checkpoint | None]:
-        """Plan the checkpoints of both phases of a member.
+        """Plan the checkpoints of both phases of members trained together.
 
         Their fingerprint covers what decides the result: first weights, data, settings.
         """
@@ -307,12 +366,15 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         digest = hashlib.sha256(
             repr((settings, __version__, torch.__version__)).encode()
         )
-        for tensor in (*autoencoder.state_dict().values(), x):
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        for autoencoder in autoencoders:
+            for tensor in autoencoder.state_dict().values():
+                digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        digest.update(feed.fingerprint())
         folder = Path(self.checkpoint_dir)
+        name = f"seed-{'-'.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))}"
         return {
             phase: Checkpoint(
-                folder / f"seed-{seed}-{phase}.pt",
+                folder / f"{name}-{phase}.pt",
                 every=self.checkpoint_every,
                 fingerprint=digest.hexdigest(),
             )
@@ -328,12 +390,12 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
 
     # ------------------------------------------------------------------- scoring
 
-    def anomaly_score(self, X: ArrayLike | Tensor) -> NDArray[np.float64]:
+    def anomaly_score(self, X: Samples) -> NDArray[np.float64]:
         """Score samples; larger is more anomalous.
 
         Parameters
         ----------
-        X : array or Tensor, shaped as in :meth:`fit`
+        X : array, Tensor or Dataset, shaped as in :meth:`fit`
             A single image (h, w) or (c, h, w) may go without its first axis.
 
         Returns
@@ -346,7 +408,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         return self._score(self._samples(X, reset=False))
 
-    def _score(self, samples: Tensor) -> NDArray[np.float64]:
+    def _score(self, samples: Tensor | Dataset[Any]) -> NDArray[np.float64]:
         scores = [self._score_batch(x) for x in self._preprocessed(samples)]
         return torch.cat(scores).double().cpu().numpy()
 
@@ -361,19 +423,19 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         ]
         return torch.stack(distances).mean(dim=0)
 
-    def score_samples(self, X: ArrayLike | Tensor) -> NDArray[np.float64]:
+    def score_samples(self, X: Samples) -> NDArray[np.float64]:
         """Return the negative anomaly score (n,): larger is more normal."""
         return -self.anomaly_score(X)
 
-    def decision_function(self, X: ArrayLike | Tensor) -> NDArray[np.float64]:
+    def decision_function(self, X: Samples) -> NDArray[np.float64]:
         """Return ``threshold_`` minus the anomaly score (n,): negative for outliers."""
         return self.score_samples(X) - self.offset_
 
-    def predict(self, X: ArrayLike | Tensor) -> NDArray[np.int64]:
+    def predict(self, X: Samples) -> NDArray[np.int64]:
         """Return +1 for normal samples and −1 for outliers, shape (n,)."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
-    def represent(self, X: ArrayLike | Tensor, member: int = 0) -> NDArray[np.float32]:
+    def represent(self, X: Samples, member: int = 0) -> NDArray[np.float32]:
         """Return the representations φ(x) of one member's network, shape (n, d)."""
         check_is_fitted(self)
         encoder = self.members_[member].encoder
@@ -385,20 +447,37 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         """Score of the decision boundary by scikit-learn's sign."""
         return -self.threshold_
 
-    def _preprocessed(self, samples: Tensor) -> Iterator[Tensor]:
+    def _preprocessed(self, samples: Tensor | Dataset[Any]) -> Iterator[Tensor]:
         """Yield batches ready for the networks, so that memory use stays bounded."""
         device = self.members_[0].center.device
-        for batch in samples.split(SCORING_BATCH):
-            yield channels_last(self.preprocessor_(batch.to(device)))
+        if isinstance(samples, Tensor):
+            for batch in samples.split(SCORING_BATCH):
+                yield channels_last(self.preprocessor_(batch.to(device)))
+            return
+        stream = self._stream(samples, self.preprocessor_, device)
+        everything = torch.arange(len(stream)).split(SCORING_BATCH)
+        yield from stream.read(everything)
 
-    def _set_threshold(self, samples: Tensor) -> None:
+    def _set_threshold(self, samples: Tensor | Dataset[Any]) -> None:
         """Fix the decision boundary from the parameters and the training scores."""
         if self.threshold is not None:
             self.threshold_ = float(self.threshold)
             return
         auto = self.contamination == "auto"
         fraction = self.nu if auto else float(self.contamination)
-        self.threshold_ = threshold_between(self._score(samples), fraction)
+        # Of several processes each scores its share.
+        own: Any = samples
+        if n_processes() > 1:
+            indices = share(torch.arange(len(samples)))  # type: ignore[arg-type]
+            own = (
+                samples[indices]
+                if isinstance(samples, Tensor)
+                else Subset(samples, indices.tolist())
+            )
+        device = self.members_[0].center.device
+        scores = torch.from_numpy(self._score(own)).to(device)
+        scores = gathered(scores, len(samples)).cpu()  # type: ignore[arg-type]
+        self.threshold_ = threshold_between(scores.numpy(), fraction)
 
     # ---------------------------------------------------------------- validation
 
@@ -433,6 +512,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         require("precision", self.precision in PRECISIONS, PRECISIONS, self)
         valid = is_whole(self.checkpoint_every) and self.checkpoint_every >= 1
         require("checkpoint_every", valid, "a whole number from 1 on", self)
+        valid = is_whole(self.n_workers) and self.n_workers >= 0
+        require("n_workers", valid, "a whole number from 0 on", self)
         seed = self.random_state
         valid = not is_number(seed) or (is_whole(seed) and 0 <= seed < 2**32)
         require("random_state", valid, "None or a whole number from 0 to 2³² − 1", self)
@@ -456,19 +537,25 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             return self.preprocessing
         return "minmax" if len(self.input_shape_) == 1 else "gcn_l1"
 
-    def _samples(self, X: ArrayLike | Tensor, reset: bool) -> Tensor:
-        """Validate data; return a tensor (n, c, h, w) or (n, d) on the CPU."""
-        X = as_numpy(X) if isinstance(X, Tensor) else X
-        images = np.asarray(X).ndim > 2 if reset else len(self.input_shape_) > 1
+    def _samples(self, X: Samples, reset: bool) -> Tensor | Dataset[Any]:
+        """Validate data; return a tensor (n, c, h, w) or (n, d) on the CPU.
+
+        Images to be streamed are returned as they are; only the first are looked at.
+        """
+        streamed = as_images(X)
+        if streamed is not None:
+            return self._streamed(streamed, reset)
+        raw: Any = as_numpy(X) if isinstance(X, Tensor) else X
+        images = np.asarray(raw).ndim > 2 if reset else len(self.input_shape_) > 1
         if images:
-            array = image_batch(X, None if reset else self.input_shape_)
+            array = image_batch(raw, None if reset else self.input_shape_)
             if reset and len(array) < 2:
                 raise ValueError(
                     f"X must hold at least 2 images to fit; got {len(array)}"
                 )
         else:
             array = validate_data(
-                self, X, reset=reset, dtype=np.float64, ensure_min_samples=1 + reset
+                self, raw, reset=reset, dtype=np.float64, ensure_min_samples=1 + reset
             )
         if reset:
             self.input_shape_: tuple[int, ...] = array.shape[1:]
@@ -477,6 +564,18 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         # that run backwards, as mirrored images do.
         usable = array.flags.writeable and min(array.strides, default=0) >= 0
         return torch.from_numpy(array if usable else array.copy())
+
+    def _streamed(self, images: Dataset[Any], reset: bool) -> Dataset[Any]:
+        """Validate the first images of a data set, of which the others are to be."""
+        n: int = len(images)  # type: ignore[arg-type]
+        if n < 1 + reset:
+            raise ValueError(f"X must hold at least {1 + reset} images; got {n}")
+        expected = None if reset else self.input_shape_
+        first = read_images(images, range(1 + reset), expected)
+        if reset:
+            self.input_shape_ = tuple(first.shape[1:])
+            self.n_features_in_ = math.prod(self.input_shape_)
+        return images
 
     def __sklearn_tags__(self) -> Any:
         """Tell scikit-learn that images are welcome too."""
@@ -500,6 +599,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             If the file cannot be written.
         """
         check_is_fitted(self)
+        if rank() > 0:
+            return  # one of several processes writes for all
         tensors = {
             "preprocessor.minimum": self.preprocessor_.minimum,
             "preprocessor.maximum": self.preprocessor_.maximum,
@@ -645,7 +746,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         samples = model._samples(X, reset=True)
         model.network_ = model._network_name()
         model.recipe_ = get_recipe("paper", model.network_)
-        model.preprocessor_ = Preprocessor.fit(samples, model._preprocessing_method())
+        model.preprocessor_ = model._fit_preprocessor(samples)
         member = model._rebuild_member(
             legacy["encoder"], legacy["center"], legacy["radius"]
         )
@@ -691,6 +792,11 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         return Hypersphere(
             encoder, center.to(device), radius, mean_distance, collapsed, history or {}
         )
+
+
+def trains_at_once(device: torch.device) -> bool:
+    """Tell whether to train members as a stack: a CPU gains nothing by it."""
+    return device.type == "cuda" and n_processes() == 1
 
 
 def channels_last(x: Tensor) -> Tensor:

@@ -30,28 +30,34 @@ class NormPool2d(nn.BatchNorm2d):
         Number of channels C of the input (B, C, H, W).
     pool : bool, default=True
         Whether to pool; the decoder only normalises.
+
+    Attributes
+    ----------
+    fused : bool
+        Whether the ways that suit one network in one process may be taken.
     """
 
     def __init__(self, channels: int, pool: bool = True) -> None:
         super().__init__(channels, eps=1e-4, affine=False)
         self.pool = pool
+        self.fused = True
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to (B, C, H // 2, W // 2); without pooling, to its shape."""
-        if self.training and x.device.type == "cpu":
+        if self.training and self.fused and x.device.type == "cpu":
             assert self.num_batches_tracked is not None  # for the type checker
             self.num_batches_tracked.add_(1)
             statistics = (self.running_mean, self.running_var, self.momentum)
             if x.dtype == torch.bfloat16:
                 x = x.float()  # statistics in bfloat16 would be noise
             return _NormPool.apply(x, self.pool, self.eps, *statistics)
-        if self.training:
-            x = super().forward(x)
+        if self.training:  # pooled values would give other statistics
+            x = self.normalise(x)
             return F.max_pool2d(x, 2) if self.pool else x
         return self.normalise(F.max_pool2d(x, 2) if self.pool else x)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Normalise what is pooled already, (B, C, H, W), by running statistics."""
+        """Only normalise (B, C, H, W)."""
         return super().forward(x)
 
 
@@ -61,7 +67,7 @@ def conv_norm_pool(conv: Any, norm: Any, x: Tensor) -> Tensor:
     Scoring on the CPU takes another way to the same numbers: convolution and pooling in
     oneDNN's own memory layout, which suits few channels better than channels last.
     """
-    scoring = not (norm.training or torch.is_grad_enabled())
+    scoring = norm.fused and not (norm.training or torch.is_grad_enabled())
     suitable = x.device.type == "cpu" and x.dtype == torch.float32
     onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
     # Its pooling would turn NaN into a number.
@@ -171,7 +177,7 @@ class UpConvTranspose2d(nn.ConvTranspose2d):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(in_channels, out_channels, 5, padding=2, bias=False)
-        self.register_buffer("_taps", _TAPS, persistent=False)
+        self.register_buffer("_taps", _TAPS.clone(), persistent=False)
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
         """Map (B, C_in, H, W) to (B, C_out, 2 H, 2 W)."""

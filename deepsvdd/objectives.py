@@ -1,6 +1,7 @@
 """The Deep SVDD objectives, radius, center and score as pure functions.
 
 Shapes: ``z`` representations (n, d), ``c`` center (d,), ``d2`` squared distances (n,).
+For a stack of M networks each has a first axis more: (M, n, d), (M, 1, d), (M, n).
 The weight decay term of both objectives, (λ/2) Σ ‖W‖², is the optimiser's.
 """
 
@@ -25,18 +26,19 @@ def squared_distances(z: Tensor, c: Tensor) -> Tensor:
     Tensor of shape (n,)
         The anomaly score s(x) of the paper's Equation 5.
     """
-    return (z - c).square().sum(dim=1)
+    return (z - c).square().sum(dim=-1)
 
 
 def one_class_loss(d2: Tensor) -> Tensor:
     """Mean squared distance to the center (Equation 4): (1/n) Σ ‖φ(x) − c‖²."""
-    return d2.mean()
+    return d2.mean(dim=-1)
 
 
 def soft_boundary_loss(d2: Tensor, radius: Tensor | float, nu: float) -> Tensor:
     """Volume plus violations (Equation 3): R² + 1/(νn) Σ max(0, ‖φ(x) − c‖² − R²)."""
-    violations = torch.relu(d2 - radius**2)
-    return radius**2 + violations.mean() / nu
+    square = torch.as_tensor(radius**2, dtype=d2.dtype, device=d2.device)
+    violations = torch.relu(d2 - square.unsqueeze(-1))
+    return square + violations.mean(dim=-1) / nu
 
 
 def count_of(fraction: float, n: int) -> int:
@@ -64,8 +66,8 @@ def optimal_radius(d2: Tensor, nu: float) -> Tensor:
     Tensor of shape ()
         The radius R.
     """
-    rank = max(len(d2) - count_of(nu, len(d2)), 1)
-    return d2.kthvalue(rank).values.sqrt()
+    n = d2.shape[-1]
+    return d2.kthvalue(max(n - count_of(nu, n), 1)).values.sqrt()
 
 
 def initial_center(z: Tensor, eps: float = 0.1) -> Tensor:
@@ -87,6 +89,10 @@ def initial_center(z: Tensor, eps: float = 0.1) -> Tensor:
     Tensor of shape (d,)
         The center, fixed from here on.
     """
-    c = z.mean(dim=0)
+    return away_from_zero(z.mean(dim=-2), eps)
+
+
+def away_from_zero(c: Tensor, eps: float = 0.1) -> Tensor:
+    """Move coordinates of c (..., d) nearer to zero than eps to ±eps."""
     sign = torch.where(c < 0, -1.0, 1.0).to(c.dtype)
     return torch.where(c.abs() < eps, eps * sign, c)

@@ -6,12 +6,16 @@ the authors' code, which carries them as constants); they are part of a fitted m
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from deepsvdd.distributed import total
+
 METHODS = ("gcn_l1", "gcn_l2", "minmax", "none")
+BATCH = 10_000  # samples at a time, so that their floats need not all be in memory
 
 
 def global_contrast_normalization(x: Tensor, norm: str = "l1") -> Tensor:
@@ -67,13 +71,14 @@ class Preprocessor:
     maximum: Tensor
 
     @classmethod
-    def fit(cls, x: Tensor, method: str) -> Preprocessor:
+    def fit(cls, x: Tensor | Iterable[Tensor], method: str) -> Preprocessor:
         """Compute the extrema from normal training data.
 
         Parameters
         ----------
-        x : Tensor of shape (n, c, h, w) or (n, d)
-            Training data, of the normal class only.
+        x : Tensor of shape (n, c, h, w) or (n, d), or an iterable of such
+            Training data, of the normal class only; whole, or in batches. Of several
+            processes each may give its share.
         method : {"gcn_l1", "gcn_l2", "minmax", "none"}
             What to do with it.
 
@@ -93,15 +98,19 @@ class Preprocessor:
             )
         if method == "none":
             return cls(method, torch.tensor(0.0), torch.tensor(1.0))
-        x = cls._contrast(x, method)
-        if x.ndim == 2:
-            low, high = x.amin(dim=0), x.amax(dim=0)
-        else:
-            low, high = x.amin(), x.amax()
+        lows, highs, n = [], [], 0
+        for batch in x.split(BATCH) if isinstance(x, Tensor) else x:
+            values = cls._contrast(batch, method)
+            axes = tuple(range(values.ndim)) if values.ndim > 2 else (0,)
+            lows.append(values.amin(axes))
+            highs.append(values.amax(axes))
+            n += len(values)
+        low = total(torch.stack(lows).amin(0), "MIN")
+        high = total(torch.stack(highs).amax(0), "MAX")
         if not (high > low).any():
             raise ValueError(
-                "X must hold samples that differ or have contrast; got "
-                f"{len(x)} constant samples"
+                f"X must hold samples that differ or have contrast; got {n} constant "
+                "samples"
             )
         return cls(method, low.cpu(), high.cpu())
 

@@ -1,15 +1,9 @@
-"""One training loop: it pretrains the autoencoder and trains both Deep SVDD objectives.
-
-The data set lives as one tensor on the training device; a batch is an indexed read.
-"""
+"""Pretraining, and training of both Deep SVDD objectives, of one network or a stack."""
 
 from __future__ import annotations
 
-import logging
-import math
-import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,53 +11,28 @@ import torch
 from torch import Tensor, nn
 
 from deepsvdd.checkpoints import Checkpoint
-from deepsvdd.errors import CollapseWarning, TrainingDivergedError
+from deepsvdd.devices import tensor_cores
+from deepsvdd.distributed import gathered, total
+from deepsvdd.errors import CollapseWarning
+from deepsvdd.feeds import Feed, as_feed
 from deepsvdd.networks import evaluation_mode
 from deepsvdd.objectives import (
-    initial_center,
+    away_from_zero,
     one_class_loss,
     optimal_radius,
     soft_boundary_loss,
     squared_distances,
 )
+from deepsvdd.optimisation import History, check_finite, optimise
 from deepsvdd.recipes import Phase, Recipe
+from deepsvdd.stacking import Stack
 
 OBJECTIVES = ("one-class", "soft-boundary")
-PRECISIONS = ("float32", "bf16")
 SCORING_BATCH = 250  # its activations fit a processor's cache
-
-log = logging.getLogger("deepsvdd")
-
-Schedule = torch.optim.lr_scheduler.LRScheduler
-History = dict[str, list[float]]  # columns of equal length, a row an epoch
-COLUMNS = ("epoch", "loss", "radius", "learning_rate", "seconds")
+GPU_SCORING_BATCH = 5000
 
 
-def resolve_device(device: str | torch.device) -> torch.device:
-    """Turn "auto", "cpu", "cuda", "cuda:1", ... into a device that exists.
-
-    Raises
-    ------
-    ValueError
-        If the device is unknown to torch or not on this machine.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except (RuntimeError, TypeError):
-        resolved = torch.device("meta")
-    if resolved.type not in ("cpu", "cuda"):
-        raise ValueError(
-            f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got {device!r}"
-        )
-    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device must be on this machine, where torch finds "
-            f"{torch.cuda.device_count()} CUDA GPU(s); got {device!r}: use 'cpu' or "
-            "'auto'"
-        )
-    return resolved
+# ---------------------------------------------------------------------- representations
 
 
 def represent(network: nn.Module, x: Tensor, batch_size: int = SCORING_BATCH) -> Tensor:
@@ -83,232 +52,73 @@ def represent(network: nn.Module, x: Tensor, batch_size: int = SCORING_BATCH) ->
     Tensor of shape (n, d)
         Its outputs, without gradients.
     """
-    with evaluation_mode(network), torch.inference_mode():
-        outputs = torch.cat([network(batch) for batch in x.split(batch_size)])
-    return outputs.clone()  # an ordinary tensor, usable in later training
+    return torch.cat([evaluate(network, batch) for batch in x.split(batch_size)])
 
 
-def optimise(
-    module: nn.Module,
-    loss_function: Callable[[Tensor], Tensor],
-    x: Tensor,
-    phase: Phase,
-    *,
-    seed: int = 0,
-    title: str = "training",
-    verbose: bool = False,
-    precision: str = "float32",
-    on_epoch: Callable[[int], float] | None = None,
-    checkpoint: Checkpoint | None = None,
-    state: dict[str, Tensor] | None = None,
-) -> History:
-    """Minimise a loss over a module's parameters: the one training loop.
+def evaluate(network: nn.Module, batch: Tensor) -> Tensor:
+    """Apply a network to one batch in evaluation mode and full precision."""
+    with evaluation_mode(network), torch.no_grad(), tensor_cores(batch.device, False):
+        return network(batch)
 
-    Parameters
-    ----------
-    module : Module
-        What is trained, in place.
-    loss_function : callable
-        Maps a batch (b, ...) of ``x`` to the loss, a scalar averaged over the batch.
-    x : Tensor of shape (n, ...)
-        Training data, whole, on the module's device.
-    phase : Phase
-        Optimiser, learning rate, epochs, batch size, weight decay.
-    seed : int, default=0
-        Seeds the order of the samples.
-    title : str
-        Names the phase in the progress bar and in errors.
-    verbose : bool, default=False
-        Show a progress bar with loss and remaining time, if stderr is a terminal.
-    precision : {"float32", "bf16"}, default="float32"
-        "bf16" computes convolutions and matrix products in bfloat16; weights,
-        statistics and losses stay in float32.
-    on_epoch : callable, optional
-        Called after every epoch with its number from 0; returns the radius R to record.
-    checkpoint : Checkpoint, optional
-        Saves the state of the phase, and goes on from one that was saved.
-    state : dict of Tensor, optional
-        What else belongs to the state; restored in place.
 
-    Returns
-    -------
-    dict of lists
-        ``epoch``, ``loss`` (mean over the epoch's samples), ``radius``,
-        ``learning_rate`` (at the epoch's start), ``seconds``.
+def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
+    """Yield representations (b, d), of a stack (M, b, d), of this process's share."""
+    members = len(network) if isinstance(network, Stack) else 0
+    size = SCORING_BATCH
+    if feed.device.type == "cuda":
+        size = max(GPU_SCORING_BATCH // max(members, 1), size)
+    for batch in feed.in_order(size):
+        if members and not feed.n_stacked:
+            batch = batch.expand(members, *batch.shape)
+        yield evaluate(network, batch)
 
-    Raises
-    ------
-    TrainingDivergedError
-        If the loss becomes NaN or infinite.
-    ModelFileError
-        If the checkpoint is damaged or of another run.
 
-    Notes
-    -----
-    Each epoch is also a line of the logger "deepsvdd", level INFO.
+class Moments:
+    """Mean and spread of representations (..., n, d) that come in batches.
+
+    Sums are kept in double precision, and shared by all processes.
     """
-    from tqdm import trange
 
-    loss_function = autocast(loss_function, x.device, precision)
-    optimizer = torch.optim.Adam(
-        module.parameters(),
-        lr=phase.lr,
-        weight_decay=phase.weight_decay,
-        amsgrad=phase.optimizer_name == "amsgrad",
-        fused=True,
-    )
-    run = Run(
-        module=module,
-        optimizer=optimizer,
-        schedule=make_schedule(optimizer, phase, len(x)),
-        generator=torch.Generator(x.device).manual_seed(seed),
-        state=state or {},
-    )
-    if checkpoint and (saved := checkpoint.load()):
-        run.restore(saved)
-        log.info("%s: resuming after epoch %d", title, run.n_epochs)
-    bar = trange(
-        run.n_epochs,
-        phase.n_epochs,
-        initial=run.n_epochs,
-        total=phase.n_epochs,
-        desc=title,
-        unit="epoch",
-        disable=None if verbose else True,
-    )
-    for epoch in bar:
-        start, rate = time.perf_counter(), optimizer.param_groups[0]["lr"]
-        module.train()  # after a callback that may have evaluated it
-        loss = train_epoch(run, loss_function, x, phase)
-        check_finite(loss, title, epoch, rate)
-        radius = on_epoch(epoch) if on_epoch else 0.0
-        row = (epoch, loss, radius, rate, time.perf_counter() - start)
-        for column, value in zip(COLUMNS, row, strict=True):
-            run.history[column].append(value)
-        log.info(
-            "%s epoch %d/%d: loss %.6g, radius %.6g, learning rate %.3g, %.3f s",
-            title,
-            epoch + 1,
-            phase.n_epochs,
-            *row[1:],
-        )
-        bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
-        if checkpoint and checkpoint.due(epoch, phase.n_epochs):
-            checkpoint.save(run.snapshot())
-    module.eval()
-    return run.history
+    def __init__(self) -> None:
+        self.sum: Any = 0.0
+        self.square: Any = 0.0
+        self.dtype = torch.float32
+
+    def add(self, z: Tensor) -> None:
+        """Take one batch in."""
+        self.dtype = z.dtype
+        z = z.double()
+        self.sum = self.sum + z.sum(dim=-2)
+        self.square = self.square + z.square().sum(dim=(-2, -1))
+
+    def finish(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return the mean (..., d) and the root mean squared distance from it (...)."""
+        mean = total(self.sum) / n
+        variance = total(self.square) / n - mean.square().sum(dim=-1)
+        return mean.to(self.dtype), variance.clamp(min=0).sqrt()
 
 
-@dataclass
-class Run:
-    """All that changes while a phase is trained, and so all that a checkpoint holds."""
-
-    module: nn.Module
-    optimizer: torch.optim.Optimizer
-    schedule: Schedule
-    generator: torch.Generator
-    state: dict[str, Tensor]
-    history: History = field(default_factory=lambda: {name: [] for name in COLUMNS})
-
-    @property
-    def n_epochs(self) -> int:
-        """Epochs done."""
-        return len(self.history["epoch"])
-
-    def snapshot(self) -> dict[str, Any]:
-        """Collect the state; also the global generator's, for dropout and its like."""
-        return {
-            "module": self.module.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "generator": self.generator.get_state(),
-            "global_generator": torch.get_rng_state(),
-            "state": self.state,
-            "history": self.history,
-        }
-
-    def restore(self, saved: dict[str, Any]) -> None:
-        """Go back to a state."""
-        self.module.load_state_dict(saved["module"])
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.schedule.load_state_dict(saved["schedule"])
-        self.generator.set_state(saved["generator"])
-        torch.set_rng_state(saved["global_generator"])
-        for name, value in self.state.items():
-            value.copy_(saved["state"][name])
-        self.history = saved["history"]
+def mean_representation(network: nn.Module, feed: Feed) -> Tensor:
+    """Average the representations over all samples: (d,), of a stack (M, d)."""
+    moments = Moments()
+    for z in representations(network, feed):
+        moments.add(z)
+    return moments.finish(len(feed))[0]
 
 
-def train_epoch(
-    run: Run, loss_function: Callable[[Tensor], Tensor], x: Tensor, phase: Phase
-) -> float:
-    """Take one step a batch through all samples x (n, ...); return their mean loss."""
-    total = torch.zeros((), device=x.device)
-    for batch in batches(x, phase.batch_size, run.generator):
-        run.optimizer.zero_grad(set_to_none=True)
-        loss = loss_function(batch)
-        loss.backward()
-        run.optimizer.step()
-        total += loss.detach() * len(batch)
-        if phase.schedule == "one-cycle":
-            run.schedule.step()
-    if phase.schedule == "step":
-        run.schedule.step()
-    return total.item() / len(x)  # the epoch's one wait for the device
+def distances(network: nn.Module, feed: Feed, center: Tensor) -> Tensor:
+    """Squared distances of all samples to the center(s): (n,), of a stack (M, n)."""
+    center = center.unsqueeze(-2)
+    parts = [squared_distances(z, center) for z in representations(network, feed)]
+    return gathered(torch.cat(parts, dim=-1), len(feed))
 
 
-def autocast(
-    function: Callable[[Tensor], Tensor], device: torch.device, precision: str
-) -> Callable[[Tensor], Tensor]:
-    """Make a function compute in a precision."""
-    if precision == "float32":
-        return function
-    return torch.autocast(device.type, dtype=torch.bfloat16)(function)
-
-
-def make_schedule(
-    optimizer: torch.optim.Optimizer, phase: Phase, n_samples: int
-) -> Schedule:
-    """Build the schedule: "one-cycle" moves every batch, "step" after epochs."""
-    if phase.schedule == "one-cycle":
-        steps = phase.n_epochs * len(batch_bounds(n_samples, phase.batch_size))
-        return torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=phase.lr, total_steps=max(steps, 1) + 1
-        )
-    milestones = list(phase.lr_milestones)
-    return torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones)
-
-
-def batch_bounds(n_samples: int, batch_size: int) -> list[tuple[int, int]]:
-    """Cut n samples into batches; a last batch of one joins the batch before it.
-
-    Batch normalisation has no variance to offer to a single vector.
-    """
-    starts = list(range(0, n_samples, batch_size))
-    if len(starts) > 1 and n_samples - starts[-1] == 1:
-        starts.pop()
-    return list(zip(starts, [*starts[1:], n_samples], strict=True))
-
-
-def batches(x: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield all samples once, shuffled, in batches (b, ...)."""
-    order = torch.randperm(len(x), generator=generator, device=x.device)
-    for start, stop in batch_bounds(len(x), batch_size):
-        yield x[order[start:stop]]
-
-
-def check_finite(loss: float, title: str, epoch: int, lr: float) -> None:
-    """Raise TrainingDivergedError with a hint unless the loss is a number."""
-    if not math.isfinite(loss):
-        raise TrainingDivergedError(
-            f"loss is {loss} in epoch {epoch} of {title} at learning rate {lr:g}: "
-            "lower the learning rate, and check that the data is scaled to about [0, 1]"
-        )
+# -------------------------------------------------------------------------- pretraining
 
 
 def pretrain_autoencoder(
     autoencoder: nn.Module,
-    x: Tensor,
+    x: Tensor | Feed,
     phase: Phase,
     *,
     seed: int = 0,
@@ -323,41 +133,106 @@ def pretrain_autoencoder(
     ----------
     autoencoder : Module
         Trained in place; its encoder is the Deep SVDD network.
-    x : Tensor of shape (n, ...)
+    x : Tensor of shape (n, ...), or Feed
         Preprocessed training data.
     phase : Phase
         Settings.
     seed, verbose, precision, checkpoint
-        As in :func:`optimise`.
+        As in :func:`deepsvdd.optimisation.optimise`.
     on_epoch : callable, optional
         Called with the epoch's number and the autoencoder after every epoch.
 
     Returns
     -------
     dict of lists
-        As from :func:`optimise`.
+        As from :func:`deepsvdd.optimisation.optimise`.
     """
-
-    def reconstruction_error(batch: Tensor) -> Tensor:
-        return (autoencoder(batch) - batch).square().flatten(1).sum(dim=1).mean()
 
     def after(epoch: int) -> float:
         if on_epoch:
             on_epoch(epoch, autoencoder)
         return 0.0
 
-    return optimise(
-        autoencoder,
-        reconstruction_error,
+    (history,) = pretrain_autoencoders(
+        [autoencoder],
         x,
         phase,
-        seed=seed,
-        title="pretraining",
+        seeds=[seed],
         verbose=verbose,
         precision=precision,
         on_epoch=after,
         checkpoint=checkpoint,
     )
+    return history
+
+
+def pretrain_autoencoders(
+    autoencoders: Sequence[nn.Module],
+    x: Tensor | Feed,
+    phase: Phase,
+    *,
+    seeds: Sequence[int],
+    verbose: bool = False,
+    precision: str = "float32",
+    on_epoch: Callable[[int], Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[History]:
+    """Pretrain M autoencoders of one architecture at once, as a stack.
+
+    The result is that of pretraining one after the other, but for rounding.
+
+    Parameters
+    ----------
+    autoencoders : sequence of M Module
+        Trained in place.
+    x : Tensor of shape (n, ...), or Feed
+        Preprocessed training data, the same for all or a stacked feed.
+    phase : Phase
+        Settings.
+    seeds : sequence of M int
+        Seeds of the order of the samples, one a network.
+    verbose, precision, on_epoch, checkpoint
+        As in :func:`deepsvdd.optimisation.optimise`.
+
+    Returns
+    -------
+    list of dict of lists
+        A history a network.
+    """
+    module, seeds_ = as_one(autoencoders, seeds)
+    axis = 2 if isinstance(module, Stack) else 1
+
+    def reconstruction_error(batch: Tensor) -> Tensor:
+        errors = (module(batch) - batch).square().flatten(axis)
+        return errors.sum(dim=-1).mean(dim=-1)
+
+    histories = optimise(
+        module,
+        reconstruction_error,
+        x,
+        phase,
+        seeds=seeds_,
+        title="pretraining",
+        verbose=verbose,
+        precision=precision,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+    )
+    if isinstance(module, Stack):
+        module.write_back()
+    return histories
+
+
+def as_one(
+    networks: Sequence[nn.Module], seeds: Sequence[int]
+) -> tuple[nn.Module, Sequence[int] | int]:
+    """Stack networks; one alone stays as it is, and trains faster."""
+    if len(networks) == 1:
+        return networks[0], seeds[0]
+    return Stack(networks), seeds
+
+
+# ------------------------------------------------------------------------- hyperspheres
 
 
 @dataclass
@@ -377,7 +252,8 @@ class Hypersphere:
     collapsed : bool
         Whether training ended in hypersphere collapse.
     history : dict
-        ``"pretraining"`` and ``"training"``, each as from :func:`optimise`.
+        ``"pretraining"`` and ``"training"``, each as from
+        :func:`deepsvdd.optimisation.optimise`.
     """
 
     encoder: nn.Module
@@ -394,7 +270,7 @@ class Hypersphere:
 
 def train_hypersphere(
     encoder: nn.Module,
-    x: Tensor,
+    x: Tensor | Feed,
     recipe: Recipe,
     *,
     objective: str = "one-class",
@@ -412,7 +288,7 @@ def train_hypersphere(
     ----------
     encoder : Module
         The network φ, pretrained or not; trained in place.
-    x : Tensor of shape (n, ...)
+    x : Tensor of shape (n, ...), or Feed
         Preprocessed training data.
     recipe : Recipe
         Its ``training`` phase and radius settings.
@@ -423,7 +299,7 @@ def train_hypersphere(
     center : Tensor of shape (d,), optional
         Center of an earlier training to go on with; by default computed from ``x``.
     seed, verbose, precision, checkpoint
-        As in :func:`optimise`.
+        As in :func:`deepsvdd.optimisation.optimise`.
     on_epoch : callable, optional
         Called with the epoch's number and the present hypersphere after every epoch.
 
@@ -437,37 +313,98 @@ def train_hypersphere(
     CollapseWarning
         If the representations of the training data have (nearly) become one point.
     """
+
+    def after(epoch: int, center: Tensor, radius: Tensor) -> None:
+        if on_epoch:
+            on_epoch(epoch, Hypersphere(encoder, center, radius.item()))
+
+    (sphere,) = train_hyperspheres(
+        [encoder],
+        x,
+        recipe,
+        objective=objective,
+        nu=nu,
+        centers=None if center is None else [center],
+        seeds=[seed],
+        verbose=verbose,
+        precision=precision,
+        on_epoch=after,
+        checkpoint=checkpoint,
+    )
+    return sphere
+
+
+def train_hyperspheres(
+    encoders: Sequence[nn.Module],
+    x: Tensor | Feed,
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+    objective: str = "one-class",
+    nu: float = 0.1,
+    centers: Sequence[Tensor] | None = None,
+    verbose: bool = False,
+    precision: str = "float32",
+    on_epoch: Callable[[int, Tensor, Tensor], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[Hypersphere]:
+    """Train M encoders of one architecture at once, as a stack.
+
+    The result is that of training one after the other, but for rounding.
+
+    Parameters
+    ----------
+    encoders : sequence of M Module
+        Trained in place.
+    x : Tensor of shape (n, ...), or Feed
+        Preprocessed training data, the same for all or a stacked feed.
+    recipe, objective, nu, verbose, precision, checkpoint
+        As in :func:`train_hypersphere`.
+    seeds : sequence of M int
+        Seeds of the order of the samples, one a network.
+    centers : sequence of M Tensor of shape (d,), optional
+        Centers of an earlier training.
+    on_epoch : callable, optional
+        Called after every epoch with its number, center(s) and radius or radii.
+
+    Returns
+    -------
+    list of M Hypersphere
+    """
     if objective not in OBJECTIVES:
         raise ValueError(f"objective must be one of {OBJECTIVES}; got {objective!r}")
     if not 0 < nu <= 1:
         raise ValueError(f"nu must be a number in (0, 1]; got {nu!r}")
-    c = initial_center(represent(encoder, x)) if center is None else center
-    check_finite(c.sum().item(), "center, before training", 0, recipe.pretraining.lr)
-    radius = torch.zeros((), device=x.device)
-    sphere = Hypersphere(encoder, c)
+    feed = as_feed(x)
+    network, seeds_ = as_one(encoders, seeds)
+    if centers is None:
+        c = away_from_zero(mean_representation(network, feed))  # (d,) or (M, d)
+    else:
+        c = torch.stack(list(centers)) if len(centers) > 1 else centers[0]
+    rate = recipe.pretraining.lr
+    check_finite(c.sum().item(), "center, before training", 0, rate)
+    radius = torch.zeros(c.shape[:-1], device=feed.device)
     soft = objective == "soft-boundary"
 
     def loss_function(batch: Tensor) -> Tensor:
-        d2 = squared_distances(encoder(batch), c)
+        d2 = squared_distances(network(batch), c.unsqueeze(-2))  # (b,) or (M, b)
         return soft_boundary_loss(d2, radius, nu) if soft else one_class_loss(d2)
 
-    def after(epoch: int) -> float:
+    def after(epoch: int) -> Tensor:
         since = epoch + 1 - max(recipe.warm_up_epochs, 1)
         if soft and since >= 0 and since % recipe.radius_every == 0:
             # On *all* training samples: one mini-batch's quantile is a noisy R.
-            radius.copy_(optimal_radius(sphere.squared_distances(x), nu))
-        if soft or on_epoch:
-            sphere.radius = radius.item()
+            radius.copy_(optimal_radius(distances(network, feed, c), nu))
         if on_epoch:
-            on_epoch(epoch, sphere)
-        return sphere.radius
+            on_epoch(epoch, c, radius)
+        return radius
 
-    history = optimise(
-        encoder,
+    histories = optimise(
+        network,
         loss_function,
-        x,
+        feed,
         recipe.training,
-        seed=seed,
+        seeds=seeds_,
         title=objective,
         verbose=verbose,
         precision=precision,
@@ -475,41 +412,72 @@ def train_hypersphere(
         checkpoint=checkpoint,
         state={"radius": radius},
     )
-    z = represent(encoder, x)
-    d2 = squared_distances(z, c)
-    last = recipe.training.n_epochs - 1
-    check_finite(d2.sum().item(), f"{objective}, after it", last, recipe.training.lr)
-    sphere.radius = optimal_radius(d2, nu).item() if soft else 0.0
-    sphere.mean_distance = d2.sqrt().mean().item()
-    sphere.collapsed = warn_if_collapsed(z, c, x)
-    sphere.history["training"] = history
-    return sphere
+    if isinstance(network, Stack):
+        network.write_back()
+    return [
+        finished(encoder, center, feed, objective, nu, recipe.training, history)
+        for encoder, center, feed, history in zip(
+            encoders,
+            c.reshape(len(encoders), -1),
+            feed.members(len(encoders)),
+            histories,
+            strict=True,
+        )
+    ]
+
+
+def finished(
+    encoder: nn.Module,
+    c: Tensor,
+    feed: Feed,
+    objective: str,
+    nu: float,
+    phase: Phase,
+    history: History,
+) -> Hypersphere:
+    """Measure a trained network on its training data, and check it for collapse."""
+    moments, parts = Moments(), []
+    for z in representations(encoder, feed):
+        moments.add(z)
+        parts.append(squared_distances(z, c))
+    d2 = gathered(torch.cat(parts), len(feed))
+    last = phase.n_epochs - 1
+    check_finite(d2.sum().item(), f"{objective}, after it", last, phase.lr)
+    _, spread = moments.finish(len(feed))
+    soft = objective == "soft-boundary"
+    return Hypersphere(
+        encoder,
+        c,
+        radius=optimal_radius(d2, nu).item() if soft else 0.0,
+        mean_distance=d2.sqrt().mean().item(),
+        collapsed=warn_if_collapsed(spread.item(), c, d2, feed),
+        history={"training": history},
+    )
 
 
 COLLAPSED_SPREAD = 1e-4  # of ‖c‖
 COLLAPSED_SCORES = 0.01  # of the number of distinct training samples
 
 
-def warn_if_collapsed(z: Tensor, c: Tensor, x: Tensor) -> bool:
+def warn_if_collapsed(spread: float, c: Tensor, d2: Tensor, feed: Feed) -> bool:
     """Warn when a trained network maps the training data (nearly) to one point.
 
-    Either the spread of the representations z (n, d), their root mean squared distance
-    from their mean, has vanished against the center's norm (healthy trainings end above
-    1 % of it, constant maps at rounding error), or far fewer scores than samples x
-    (n, ...) are distinct.
+    Either the spread of the representations, their root mean squared distance from
+    their mean, has vanished against the norm of the center c (d,) (healthy trainings
+    end above 1 % of it, constant maps at rounding error), or far fewer of the squared
+    distances d2 (n,) than of the samples are distinct.
     """
-    spread = (z - z.mean(dim=0)).square().sum(dim=1).mean().sqrt().item()
     norm = c.norm().item()
-    distinct = len(squared_distances(z, c).unique())
+    distinct = len(d2.unique())
     collapsed = spread <= COLLAPSED_SPREAD * norm or distinct == 1
-    if not collapsed and distinct <= COLLAPSED_SCORES * len(x):
-        samples = len(x.flatten(1).unique(dim=0))  # slow: asked only in doubt
-        collapsed = distinct <= COLLAPSED_SCORES * samples
+    if not collapsed and distinct <= COLLAPSED_SCORES * len(d2):
+        # Slow: asked only in doubt.
+        collapsed = distinct <= COLLAPSED_SCORES * feed.n_distinct()
     if collapsed:
         warnings.warn(
             f"hypersphere collapse: the training data's representations spread by "
             f"{spread:.2g} around a center of norm {norm:.2g}, with {distinct} "
-            f"distinct scores for {len(z)} samples, so scores mean nothing; use a "
+            f"distinct scores for {len(d2)} samples, so scores mean nothing; use a "
             "network without bias terms and bounded activations, a smaller learning "
             "rate, and samples that differ",
             CollapseWarning,

@@ -30,8 +30,11 @@ MEGABYTE = 2**20
 # are the front door, above the top floor. A new module is added here.
 FLOORS = (
     {"errors", "files", "version", "published"},
-    {"preprocessing", "samples", "metrics", "objectives", "layers", "recipes"},
-    {"datasets", "networks", "persistence", "checkpoints", "plots"},
+    {"samples", "metrics", "objectives", "layers", "recipes", "images"},
+    {"devices", "distributed", "stacking"},
+    {"datasets", "networks", "persistence", "checkpoints", "plots", "preprocessing"},
+    {"feeds"},
+    {"optimisation"},
     {"training"},
     {"estimator"},
     {"experiments"},

@@ -5,16 +5,13 @@ from __future__ import annotations
 import zipfile
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from PIL import Image
+from deepsvdd.images import find_images, read_image
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 Named = tuple[list[str], NDArray]
 
@@ -54,11 +51,7 @@ def read_input(
     if len(shape) != 3:
         raise ValueError(f"this model takes vectors {shape}: give it .npy or .npz")
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES)
-        if not files:
-            raise ValueError(
-                f"no image files ({', '.join(sorted(SUFFIXES))}) in '{path}'"
-            )
+        files = find_images(path)
     else:
         files = [path]
     return read_images(files, path, shape, resize)
@@ -104,32 +97,3 @@ def read_images(
     if not images:
         raise ValueError(f"no readable image in '{root}'")
     return names, np.stack(images)
-
-
-def eight_bits(image: Image.Image, file: Path) -> Image.Image:
-    """Scale 16-bit greys to 8 bits, where Pillow's own conversion would clip them."""
-    from PIL import Image
-
-    if image.mode == "F":
-        raise ValueError(f"'{file}' holds floating-point pixels: save them as .npy")
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
-
-
-def read_image(file: Path, shape: tuple[int, ...], resize: bool) -> NDArray[np.uint8]:
-    """Read one image as the model takes it: grey or RGB, of its size."""
-    from PIL import Image
-
-    channels, height, width = shape
-    with Image.open(file) as image:
-        picture = eight_bits(image, file).convert("L" if channels == 1 else "RGB")
-        if picture.size != (width, height):
-            if not resize:
-                raise ValueError(
-                    f"'{file}' is {image.width}×{image.height}, the model takes "
-                    f"{width}×{height}: add --resize"
-                )
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(picture)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)

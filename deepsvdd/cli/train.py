@@ -16,6 +16,8 @@ import click
 from click.core import ParameterSource
 
 from deepsvdd.datasets import DATASETS, Split, load_dataset, one_vs_rest
+from deepsvdd.devices import PRECISIONS, resolve_device
+from deepsvdd.distributed import from_first, process_group, rank
 from deepsvdd.errors import ModelFileError
 from deepsvdd.estimator import DeepSVDD
 from deepsvdd.experiments import (
@@ -29,7 +31,7 @@ from deepsvdd.files import atomic_write
 from deepsvdd.networks import NETWORKS
 from deepsvdd.published import paper_auc
 from deepsvdd.recipes import OPTIMIZERS, RECIPES, SCHEDULES, Phase, Recipe, get_recipe
-from deepsvdd.training import OBJECTIVES, PRECISIONS, resolve_device
+from deepsvdd.training import OBJECTIVES
 
 # Options of one training phase (with the prefix ae_: pretraining) and their fields.
 # An option that is repeated for several values is named in the singular.
@@ -193,9 +195,10 @@ def command(ctx: click.Context, **_: Any) -> None:
       deepsvdd train mnist mnist_LeNet runs/c --recipe fast --n_members 6
     The same run again, from its settings, with another seed:
       deepsvdd train mnist mnist_LeNet runs/d --load_config runs/a/config.json --seed 1
+    In several processes, one a GPU if there are GPUs, that train one network:
+      torchrun --nproc_per_node 2 -m deepsvdd train mnist mnist_LeNet runs/e --seed 0
     """
-    settings = resolve_settings(ctx)
-    run(settings)
+    run(resolve_settings(ctx))
 
 
 # --------------------------------------------------------------------------- settings
@@ -310,8 +313,21 @@ def class_list(text: str) -> list[int | str]:
 
 
 def run(settings: Settings) -> None:
-    """Carry out one experiment and write all that comes of it."""
-    device = resolve_device(settings["device"])
+    """Carry out one experiment and write all that comes of it.
+
+    Under torchrun, all processes train, and the first one does the rest.
+    """
+    with process_group():
+        first = rank() == 0
+        settings["seed"] = from_first(settings["seed"])
+        detector, split = train(settings, first)
+    if first:
+        evaluate(settings, detector, split)
+
+
+def train(settings: Settings, first: bool) -> tuple[DeepSVDD, Split]:
+    """Train, and write down the settings and the log."""
+    resolve_device(settings["device"])
     detector = build_detector(settings)
     detector.check_parameters()
     dataset = load_dataset(settings["dataset_name"], root=settings["data_path"])
@@ -320,25 +336,35 @@ def run(settings: Settings) -> None:
         warm_start(detector, settings["load_model"], split)
 
     # Only now: a run that is refused leaves an earlier one's files alone.
+    if first:
+        open_folder(settings)
+        report(describe_split(settings, split, dataset.classes))
+        if settings["load_model"]:
+            report(f"starting from {settings['load_model']}")
+    return detector.fit(split.x_train), split
+
+
+def open_folder(settings: Settings) -> None:
+    """Write the settings to the run's folder, and begin its log."""
     folder: Path = settings["xp_path"]
     write_json(folder / "config.json", printable(settings))
     log_to(folder / "log.txt")
     for name, value in sorted(printable(settings).items()):
         log.info("%s: %s", name, value)
-    report(describe_split(settings, split, dataset.classes))
-    if settings["load_model"]:
-        report(f"starting from {settings['load_model']}")
-    detector.fit(split.x_train)
+
+
+def evaluate(settings: Settings, detector: DeepSVDD, split: Split) -> None:
+    """Test a trained detector; write model, results and pictures."""
+    folder: Path = settings["xp_path"]
     for line in describe_training(detector):
         report(line)
-
     problems = Problems()
     with problems:
         detector.save(folder / "model.safetensors")
         shutil.rmtree(checkpoint_folder(settings), ignore_errors=True)
     results = test_results(detector, split)
     results["untrained_auc"] = untrained_aucs(detector, split)
-    results["provenance"] = provenance(device)
+    results["provenance"] = provenance(resolve_device(settings["device"]))
     with problems:
         write_json(folder / "results.json", results)
     for line in describe_results(settings, split, results):
