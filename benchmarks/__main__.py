@@ -8,29 +8,32 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import torch
-
 from benchmarks.comparisons import COMPARISONS, Setting, Unavailable, check_agreement
+from benchmarks.figures import draw_scaling
 from benchmarks.timing import Row, compare, take_turns
+from deepsvdd.devices import resolve_device
 from deepsvdd.experiments import provenance
 from deepsvdd.files import atomic_write
 
 DESCRIPTION = """\
 Time the package against a plain loop of the usual kind (benchmarks/plain.py: one image
 at a time through Pillow and torchvision's transforms, textbook layers, loss.item()
-after every batch), on digit 3 of the bundled MNIST with the paper's settings.
+after every batch), on digit 3 of the bundled MNIST and, where it is there, the cats of
+CIFAR-10, with the paper's settings; and the package with itself: in another precision,
+with more threads, images, networks.
 
 First both sides are checked to compute the same function. Then they take turns, after a
 round of warm-up; printed are medians, the ratio of the medians (first side over this
 one: 4 is four times as fast) and, in brackets, the lowest and highest ratio of a single
-round. Close other programs, or the brackets will be wide. Takes about five minutes,
-with --quick one and a half.
+round. Close other programs, or the brackets will be wide. Takes about ten minutes, with
+--quick three.
 """
 EXAMPLES = """\
 examples:
   python -m benchmarks
   python -m benchmarks --quick --only score --only import
-  python -m benchmarks --output benchmarks/results/laptop.json
+  python -m benchmarks --data ~/data --output laptop.json --figure scaling.png
+  python -m benchmarks --device cuda --only networks --only replay
 """
 
 
@@ -57,7 +60,16 @@ def parser() -> argparse.ArgumentParser:
         help="use only the first N training and test images (to try things out)",
     )
     parser.add_argument(
+        "--data", metavar="FOLDER", help="where cifar10.npz, or torchvision's, lies"
+    )
+    parser.add_argument(
+        "--device", default="cpu", help="where the package trains: cpu, cuda, auto"
+    )
+    parser.add_argument(
         "--output", metavar="FILE", help="also write all values to a JSON file"
+    )
+    parser.add_argument(
+        "--figure", metavar="FILE", help="also draw how time grows with the work"
     )
     return parser
 
@@ -71,9 +83,10 @@ def positive(text: str) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
-    origin = provenance(torch.device("cpu"))
+    device = resolve_device(options.device)
+    origin = provenance(device)
     print_heading(origin)
-    setting = Setting.load(options.images)
+    setting = Setting.load(options.images, folder=options.data, device=device)
     check_agreement(setting)
     print("Both sides compute the same function, to 1e-4.")
 
@@ -82,10 +95,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         results[name] = run(name, setting, options.quick)
     load = {"before": load_before, "after": load_average()}
     print(f"\nLoad average before and after: {load['before']}, {load['after']}")
+    content = {"provenance": origin, "load": load, "comparisons": results}
     if options.output:
-        content = {"provenance": origin, "load": load, "comparisons": results}
         with atomic_write(options.output) as temporary:
             temporary.write_text(json.dumps(content, indent=1) + "\n")
+    if options.figure:
+        draw_scaling(content, options.figure)
 
 
 def print_heading(origin: dict[str, Any]) -> None:

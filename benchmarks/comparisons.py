@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +30,7 @@ from benchmarks import plain
 from benchmarks.timing import Measure, stopwatch, timed
 from deepsvdd import (
     Autoencoder,
+    DataUnavailableError,
     DeepSVDD,
     Hypersphere,
     Phase,
@@ -39,14 +42,18 @@ from deepsvdd import (
     load_dataset,
     one_vs_rest,
     pretrain_autoencoder,
+    pretrain_autoencoders,
     train_hypersphere,
 )
+from deepsvdd.devices import PRECISIONS, ReplayedStep
+from deepsvdd.feeds import as_feed
 from deepsvdd.metrics import roc_auc
-from deepsvdd.objectives import initial_center
+from deepsvdd.training import mean_representation
 
 ROOT = Path(__file__).resolve().parent.parent
-NETWORK = "mnist_LeNet"
-DIGIT = 3
+NETWORKS = {"mnist": "mnist_LeNet", "cifar10": "cifar10_LeNet"}
+NORMAL_CLASS = 3  # a digit; of CIFAR-10, the cats
+CPU = torch.device("cpu")
 TOLERANCE = {"rtol": 1e-4, "atol": 1e-4}
 
 
@@ -61,23 +68,53 @@ class Setting:
     Attributes
     ----------
     split : Split
-        Digit 3 of MNIST against the others.
+        One class of MNIST or CIFAR-10 against the others.
+    name : str
+        Of the data set.
+    device : torch.device
+        Where the package trains; the plain loop stays on the CPU.
+    images, folder : optional
+        How many images to use, and where CIFAR-10 lies.
     """
 
     split: Split
+    name: str = "mnist"
+    device: torch.device = CPU
+    images: int | None = None
+    folder: str | None = None
 
     @classmethod
-    def load(cls, images: int | None = None) -> Setting:
-        """Take the bundled MNIST, or its first `images` training and test images."""
-        split = one_vs_rest(load_dataset("mnist"), normal_class=DIGIT)
-        return cls(
-            replace(
-                split,
-                x_train=split.x_train[:images],
-                x_test=split.x_test[:images],
-                y_test=split.y_test[:images],
-            )
+    def load(
+        cls,
+        images: int | None = None,
+        name: str = "mnist",
+        folder: str | None = None,
+        device: torch.device | None = None,
+    ) -> Setting:
+        """Take a data set, or its first `images` training and test images."""
+        try:
+            dataset = load_dataset(name, root=folder, download=False)
+        except DataUnavailableError:
+            raise Unavailable(
+                f"no {name}: name a folder that holds {name}.npz with --data"
+            ) from None
+        split = one_vs_rest(dataset, normal_class=NORMAL_CLASS)
+        split = replace(
+            split,
+            x_train=split.x_train[:images],
+            x_test=split.x_test[:images],
+            y_test=split.y_test[:images],
         )
+        return cls(split, name, device or CPU, images, folder)
+
+    @cached_property
+    def cifar10(self) -> Setting:
+        """The same setting with CIFAR-10, if it is there."""
+        return self.load(self.images, "cifar10", self.folder, self.device)
+
+    @property
+    def network(self) -> str:
+        return NETWORKS[self.name]
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
@@ -85,8 +122,8 @@ class Setting:
 
     @cached_property
     def x(self) -> Tensor:
-        """Training images (n, 1, 28, 28) as :class:`DeepSVDD` trains on them."""
-        x = self.preprocessor(torch.tensor(self.split.x_train))
+        """Training images (n, c, h, w) as :class:`DeepSVDD` trains on them."""
+        x = self.preprocessor(torch.tensor(self.split.x_train)).to(self.device)
         return x.contiguous(memory_format=torch.channels_last)
 
     @cached_property
@@ -154,18 +191,19 @@ def comparison(
 
 def plain_twin(package: Autoencoder) -> plain.Autoencoder:
     """Build the plain autoencoder with the weights and statistics of the package's."""
-    twin = plain.Autoencoder()
     state = package.state_dict()
+    twin = plain.Autoencoder(state["encoder.convs.0.weight"].shape[1])
     names = {
         "encoder.convs.{}.weight": "encoder.conv{}.weight",
         "encoder.norms.{}.": "encoder.norm{}.",
         "decoder.deconvs.{}.weight": "decoder.conv{}.weight",
         "decoder.norms.{}.": "decoder.norm{}.",
         "encoder.head.weight": "encoder.head.weight",
+        "decoder.code_norm.": "decoder.code_norm.",
     }
     renamed = {}
     for theirs, ours in names.items():
-        for i in range(3):
+        for i in range(4):
             prefix, target = theirs.format(i), ours.format(i + 1)
             for key in state:
                 if key.startswith(prefix):
@@ -174,11 +212,12 @@ def plain_twin(package: Autoencoder) -> plain.Autoencoder:
     return twin
 
 
-def fresh_autoencoder() -> Autoencoder:
+def fresh_autoencoder(setting: Setting, seed: int = 0) -> Autoencoder:
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        autoencoder = build_autoencoder(NETWORK, (1, 28, 28))
-    return autoencoder.to(memory_format=torch.channels_last)
+        torch.manual_seed(seed)
+        shape = setting.split.x_train.shape[1:]
+        autoencoder = build_autoencoder(setting.network, shape)
+    return autoencoder.to(memory_format=torch.channels_last).to(setting.device)
 
 
 def check_agreement(setting: Setting) -> None:
@@ -191,24 +230,26 @@ def check_agreement(setting: Setting) -> None:
     Raises
     ------
     AssertionError
-        If any two differ by more than 1e-4.
+        If any two differ by more than 1e-4, in double precision: a chain of maxima and
+        normalisations makes much of a rounding error.
     """
-    x = setting.x[: plain.BATCH_SIZE]
+    x = setting.x[: plain.BATCH_SIZE].cpu()
     batch, _ = next(iter(plain.test_loader(setting.train_images)))
     torch.testing.assert_close(batch, x, **TOLERANCE)
 
-    ours = fresh_autoencoder()
+    x = x.double()
+    ours = fresh_autoencoder(setting).cpu().double()
     with torch.no_grad():
         ours.train()(x)  # away from the initial running statistics
-    theirs = plain_twin(ours)
+    theirs = plain_twin(ours).double()
     losses = [plain.reconstruction_loss(net.train()(x), x) for net in (ours, theirs)]
     torch.testing.assert_close(*losses, **TOLERANCE)
     for loss in losses:
         loss.backward()
-    gradients = plain_twin(_gradients_as_weights(ours)).parameters()
+    gradients = plain_twin(_gradients_as_weights(ours, setting)).parameters()
     for a, b in zip(gradients, theirs.parameters(), strict=True):
-        torch.testing.assert_close(a.data, b.grad, **TOLERANCE)
-    for a, b in zip(plain_twin(ours).buffers(), theirs.buffers(), strict=True):
+        torch.testing.assert_close(a.data.double(), b.grad, **TOLERANCE)
+    for a, b in zip(plain_twin(ours).double().buffers(), theirs.buffers(), strict=True):
         torch.testing.assert_close(a, b, **TOLERANCE)
     with torch.no_grad():
         z = [net.eval().encoder(x) for net in (ours, theirs)]
@@ -216,8 +257,8 @@ def check_agreement(setting: Setting) -> None:
         torch.testing.assert_close(ours(x), theirs(x), **TOLERANCE)
 
 
-def _gradients_as_weights(autoencoder: Autoencoder) -> Autoencoder:
-    twin = fresh_autoencoder()
+def _gradients_as_weights(autoencoder: Autoencoder, setting: Setting) -> Autoencoder:
+    twin = fresh_autoencoder(setting).cpu().double()
     twin.load_state_dict(autoencoder.state_dict())
     for weight, original in zip(
         twin.parameters(), autoencoder.parameters(), strict=True
@@ -239,38 +280,43 @@ def adam(network: nn.Module, phase: Phase) -> torch.optim.Adam:
     )
 
 
+def pretraining(setting: Setting, x: Tensor | None = None, **options: Any) -> Measure:
+    """Measure one epoch of the package's pretraining by the paper's protocol."""
+    phase = one_epoch(get_recipe("paper", setting.network).pretraining)
+    network = fresh_autoencoder(setting)
+    x = setting.x if x is None else x
+    return lambda: pretrain_autoencoder(network, x, phase, **options)["seconds"][0]
+
+
 @comparison("autoencoder-epoch", repetitions=(7, 3))
 def autoencoder_epoch(setting: Setting) -> Sides:
     """Pretrain the autoencoder for one epoch of the paper's protocol."""
-    phase = get_recipe("paper", NETWORK).pretraining
-    ours = fresh_autoencoder()
-    theirs = plain_twin(ours)
+    phase = get_recipe("paper", setting.network).pretraining
+    theirs = plain_twin(fresh_autoencoder(setting))
     loader = plain.train_loader(setting.train_images)
     optimizer = adam(theirs, phase)
-
-    def package() -> float:
-        history = pretrain_autoencoder(ours, setting.x, one_epoch(phase))
-        return history["seconds"][0]
 
     def plain_loop() -> None:
         plain.autoencoder_epoch(theirs, loader, optimizer)
 
-    return Sides({"plain": timed(plain_loop), "package": package})
+    return Sides({"plain": timed(plain_loop), "package": pretraining(setting)})
 
 
 @comparison("svdd-epoch", repetitions=(7, 3))
 def svdd_epoch(setting: Setting) -> Sides:
     """Train Deep SVDD, one-class, for one epoch of the paper's protocol."""
-    recipe = get_recipe("paper", NETWORK)
+    recipe = get_recipe("paper", setting.network)
     recipe = replace(recipe, training=one_epoch(recipe.training))
-    ours = fresh_autoencoder()
+    ours = fresh_autoencoder(setting)
     theirs = plain_twin(ours).encoder
     loader = plain.train_loader(setting.train_images)
     optimizer = adam(theirs, recipe.training)
     center = plain.initial_center(theirs, loader)
 
     def package() -> float:
-        sphere = train_hypersphere(ours.encoder, setting.x, recipe, center=center)
+        sphere = train_hypersphere(
+            ours.encoder, setting.x, recipe, center=center.to(setting.device)
+        )
         return sphere.history["training"]["seconds"][0]
 
     def plain_loop() -> None:
@@ -279,15 +325,107 @@ def svdd_epoch(setting: Setting) -> Sides:
     return Sides({"plain": timed(plain_loop), "package": package})
 
 
+@comparison("cifar10-autoencoder", repetitions=(3, 1))
+def cifar10_autoencoder_epoch(setting: Setting) -> Sides:
+    """Pretrain on CIFAR-10 for one epoch, in either precision."""
+    check_agreement(setting.cifar10)
+    sides = autoencoder_epoch(setting.cifar10).measures
+    low = pretraining(setting.cifar10, precision="bf16")
+    return Sides(sides | {"package, bf16": low})
+
+
+@comparison("cifar10-svdd", repetitions=(3, 1))
+def cifar10_svdd_epoch(setting: Setting) -> Sides:
+    """Train Deep SVDD on CIFAR-10 for one epoch."""
+    return svdd_epoch(setting.cifar10)
+
+
+# ----------------------------------------------------------------------- what it takes
+
+
+@comparison("precision", repetitions=(5, 2))
+def precision(setting: Setting) -> Sides:
+    """Pretrain for one epoch in single precision and in bfloat16."""
+    return Sides({p: pretraining(setting, precision=p) for p in PRECISIONS})
+
+
+@comparison("threads", repetitions=(5, 2))
+def threads(setting: Setting) -> Sides:
+    """Pretrain for one epoch with one thread, two, four, ... of the CPU."""
+    if setting.device.type != "cpu":
+        raise Unavailable("training runs on a GPU")
+    available = torch.get_num_threads()
+    counts = [n for n in (1, 2, 4, 8, 16, 32, 64) if n < available] + [available]
+
+    def with_threads(n: int) -> Measure:
+        epoch = pretraining(setting)
+
+        def measure() -> float:
+            torch.set_num_threads(n)
+            try:
+                return epoch()
+            finally:
+                torch.set_num_threads(available)
+
+        return measure
+
+    return Sides({f"{n} thread{'s' * (n > 1)}": with_threads(n) for n in counts})
+
+
+@comparison("images", repetitions=(3, 1))
+def images(setting: Setting) -> Sides:
+    """Pretrain for one epoch on more and more images."""
+    counts = [n for n in (500, 1000, 2000, 4000, 8000, 16000) if n <= len(setting.x)]
+    counts = counts or [len(setting.x)]
+    return Sides({f"{n} images": pretraining(setting, setting.x[:n]) for n in counts})
+
+
+@comparison("networks", repetitions=(3, 1))
+def networks(setting: Setting) -> Sides:
+    """Pretrain a stack of M networks for one epoch: seconds a network."""
+    gpu = setting.device.type == "cuda"
+    x = setting.x if gpu else setting.x[:1000]  # a CPU has nothing to gain
+    phase = one_epoch(get_recipe("paper", setting.network).pretraining)
+
+    def stack_of(m: int) -> Measure:
+        stack = [fresh_autoencoder(setting, seed) for seed in range(m)]
+
+        def measure() -> float:
+            histories = pretrain_autoencoders(stack, x, phase, seeds=range(m))
+            return histories[0]["seconds"][0] / m
+
+        return measure
+
+    sizes = (1, 10, 30, 100) if gpu else (1, 2, 4, 8)
+    return Sides({f"{m} network{'s' * (m > 1)}": stack_of(m) for m in sizes})
+
+
+@comparison("replay", repetitions=(5, 2))
+def replay(setting: Setting) -> Sides:
+    """Pretrain for one epoch with steps launched kernel by kernel, and replayed."""
+    if setting.device.type != "cuda":
+        raise Unavailable("CUDA graphs need a GPU")
+
+    def launched() -> float:
+        with mock.patch.object(ReplayedStep, "WARM_UP", 10**9):
+            return usual()
+
+    usual, replayed = pretraining(setting), pretraining(setting)
+    return Sides({"launched": launched, "replayed": replayed})
+
+
+# ------------------------------------------------------------------- from end to end
+
+
 @comparison("fit", repetitions=(3, 1), warm_up=False)
 def fit(setting: Setting) -> Sides:
     """Train with the fast recipe and score the test images, from pixels to AUC."""
-    split, recipe = setting.split, get_recipe("fast", NETWORK)
+    split, recipe = setting.split, get_recipe("fast", setting.network)
     notes: dict[str, str] = {}
 
     def package() -> float:
         with stopwatch() as watch:
-            detector = DeepSVDD(recipe="fast", device="cpu", random_state=0)
+            detector = DeepSVDD(recipe="fast", device=setting.device, random_state=0)
             scores = detector.fit(split.x_train).anomaly_score(split.x_test)
         notes["package"] = f"AUC {100 * roc_auc(split.y_test, scores):.2f} %"
         return watch.seconds
@@ -331,13 +469,12 @@ def one_cycle(
 def score(setting: Setting) -> Sides:
     """Score the test images, from pixels to scores."""
     split = setting.split
-    detector = DeepSVDD(recipe=untrained(), pretrain=False, device="cpu")
+    detector = DeepSVDD(recipe=untrained(), pretrain=False, device=setting.device)
     detector.fit(split.x_train)
-    autoencoder = fresh_autoencoder().eval()
-    with torch.no_grad():
-        center = initial_center(autoencoder.encoder(setting.x))
+    autoencoder = fresh_autoencoder(setting).eval()
+    center = mean_representation(autoencoder.encoder, as_feed(setting.x))
     detector.members_ = [Hypersphere(autoencoder.encoder, center)]
-    network = plain_twin(autoencoder).encoder
+    network, center = plain_twin(autoencoder).encoder, center.cpu()
     loader = plain.test_loader(setting.test_images)
 
     _, theirs = plain.score(network, center, loader)
@@ -349,7 +486,8 @@ def score(setting: Setting) -> Sides:
         {
             "plain": timed(lambda: plain.score(network, center, loader)),
             "package": timed(lambda: detector.anomaly_score(split.x_test)),
-        }
+        },
+        {"package": f"of {len(split.x_test):,} images"},
     )
 
 
@@ -391,7 +529,7 @@ def memory(setting: Setting) -> Sides:
 def peak_memory(side: str, images: int) -> None:
     """Do one side's work and print the most memory that this process ever had (MB)."""
     setting = Setting.load(images)
-    paper = get_recipe("paper", NETWORK)
+    paper = get_recipe("paper", setting.network)
     recipe = Recipe(one_epoch(paper.pretraining), one_epoch(paper.training))
     if side == "package":
         detector = DeepSVDD(recipe=recipe, device="cpu", random_state=0)

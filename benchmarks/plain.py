@@ -4,7 +4,7 @@ Nothing here is slow on purpose. One image at a time goes through Pillow and
 torchvision's transforms, in every epoch anew; layers stand in the textbook's order; the
 loop asks for the loss after every batch. Nothing of it comes from the package.
 
-Axis letters: B batch, H height, W width.
+Axis letters: B batch, C channels, H height, W width.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ def contrast_normalized(x: Tensor) -> Tensor:
 
 
 class Images(Dataset):
-    """Gray images as torchvision's data sets serve them: (image, label).
+    """Images as torchvision's data sets serve them: (image, label).
 
     Parameters
     ----------
-    images : uint8 array (n, 1, H, W)
+    images : uint8 array (n, C, H, W)
     labels : int array (n,)
     low, high : float
         Extrema of the normal training data after contrast normalisation.
@@ -44,11 +44,12 @@ class Images(Dataset):
         self, images: NDArray, labels: NDArray, low: float, high: float
     ) -> None:
         self.images, self.labels = images, labels
+        channels = images.shape[1]
         self.transform = transforms.Compose(
             [
                 transforms.ToTensor(),
                 transforms.Lambda(contrast_normalized),
-                transforms.Normalize([low], [high - low]),
+                transforms.Normalize([low] * channels, [high - low] * channels),
             ]
         )
 
@@ -56,7 +57,8 @@ class Images(Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        image = Image.fromarray(self.images[index, 0])
+        pixels = self.images[index].transpose(1, 2, 0)
+        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
         return self.transform(image), int(self.labels[index])
 
 
@@ -108,10 +110,59 @@ class Decoder(nn.Module):
         return torch.sigmoid(self.conv3(F.interpolate(x, scale_factor=2)))
 
 
-class Autoencoder(nn.Module):
+class ColourLeNet(nn.Module):
+    """The paper's encoder for CIFAR-10."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.encoder, self.decoder = LeNet(), Decoder()
+        self.conv1 = nn.Conv2d(3, 32, 5, padding=2, bias=False)
+        self.norm1 = nn.BatchNorm2d(32, eps=1e-4, affine=False)
+        self.conv2 = nn.Conv2d(32, 64, 5, padding=2, bias=False)
+        self.norm2 = nn.BatchNorm2d(64, eps=1e-4, affine=False)
+        self.conv3 = nn.Conv2d(64, 128, 5, padding=2, bias=False)
+        self.norm3 = nn.BatchNorm2d(128, eps=1e-4, affine=False)
+        self.head = nn.Linear(128 * 4 * 4, 128, bias=False)
+        self.pool = nn.MaxPool2d(2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (B, 3, 32, 32) to representations (B, 128)."""
+        x = self.pool(F.leaky_relu(self.norm1(self.conv1(x))))  # (B, 32, 16, 16)
+        x = self.pool(F.leaky_relu(self.norm2(self.conv2(x))))  # (B, 64, 8, 8)
+        x = self.pool(F.leaky_relu(self.norm3(self.conv3(x))))  # (B, 128, 4, 4)
+        return self.head(x.flatten(1))
+
+
+class ColourDecoder(nn.Module):
+    """Its mirror, after a normalisation of the code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.code_norm = nn.BatchNorm1d(128, eps=1e-4, affine=False)
+        self.conv1 = nn.ConvTranspose2d(8, 128, 5, padding=2, bias=False)
+        self.norm1 = nn.BatchNorm2d(128, eps=1e-4, affine=False)
+        self.conv2 = nn.ConvTranspose2d(128, 64, 5, padding=2, bias=False)
+        self.norm2 = nn.BatchNorm2d(64, eps=1e-4, affine=False)
+        self.conv3 = nn.ConvTranspose2d(64, 32, 5, padding=2, bias=False)
+        self.norm3 = nn.BatchNorm2d(32, eps=1e-4, affine=False)
+        self.conv4 = nn.ConvTranspose2d(32, 3, 5, padding=2, bias=False)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map representations (B, 128) to images (B, 3, 32, 32) in [0, 1]."""
+        x = F.leaky_relu(self.code_norm(z).view(-1, 8, 4, 4))
+        x = F.leaky_relu(self.norm1(self.conv1(x)))
+        x = self.norm2(self.conv2(F.interpolate(x, scale_factor=2)))  # (B, 64, 8, 8)
+        x = F.leaky_relu(x)
+        x = self.norm3(self.conv3(F.interpolate(x, scale_factor=2)))  # (B, 32, 16, 16)
+        x = F.leaky_relu(x)
+        return torch.sigmoid(self.conv4(F.interpolate(x, scale_factor=2)))
+
+
+class Autoencoder(nn.Module):
+    def __init__(self, channels: int = 1) -> None:
+        super().__init__()
+        grey = channels == 1
+        self.encoder: nn.Module = LeNet() if grey else ColourLeNet()
+        self.decoder: nn.Module = Decoder() if grey else ColourDecoder()
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decoder(self.encoder(x))

@@ -320,8 +320,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
 
     def _prepare(self, feed: Feed, seed: int, start: Hypersphere | None) -> Autoencoder:
         """Build one network on the device, from a seed or an earlier network."""
+        (example,) = feed.read([torch.arange(2)])
         torch.manual_seed(seed)
-        example = next(iter(feed.read([torch.arange(2)])))
         autoencoder = self._build(example.cpu())
         if start is not None:
             restart(autoencoder.encoder, start)

@@ -145,6 +145,7 @@ class Stream(Feed):
             num_workers=n_workers,
             persistent_workers=n_workers > 0,
             pin_memory=device.type == "cuda",
+            generator=torch.Generator(),  # not to draw from the global one
         )
 
     def __len__(self) -> int:

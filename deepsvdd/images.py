@@ -49,7 +49,7 @@ class ImageFolder(Dataset[NDArray[np.uint8]]):
         *,
         grey: bool = False,
     ) -> None:
-        sides = (size, size) if isinstance(size, int) else tuple(size)
+        sides = size if isinstance(size, tuple) else (size, size)
         if len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
             raise ValueError(
                 f"size must be a positive whole number or two of them; got {size!r}"

@@ -8,11 +8,16 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("autoencoder-epoch", "svdd-epoch", "fit", "score", "import", "memory")
+NAMES = (
+    *("autoencoder-epoch", "svdd-epoch", "cifar10-autoencoder", "cifar10-svdd"),
+    *("precision", "threads", "images", "networks", "replay"),
+    *("fit", "score", "import", "memory"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +29,15 @@ def comparisons(one_thread):
 
 
 @pytest.fixture(scope="module")
-def setting(comparisons):
-    return comparisons.Setting.load(images=300)
+def setting(comparisons, tmp_path_factory):
+    """300 threes, and a CIFAR-10 of noise with 40 cats."""
+    folder, rng = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    sets = {}
+    for part in ("train", "test"):
+        sets[f"x_{part}"] = rng.integers(0, 256, (80, 32, 32, 3), np.uint8)
+        sets[f"y_{part}"] = np.repeat([3, *range(9)], 8)
+    np.savez(folder / "cifar10.npz", **sets)
+    return comparisons.Setting.load(images=300, folder=folder)
 
 
 def test_every_comparison_is_tested_here(comparisons):
@@ -57,7 +69,9 @@ def test_every_side_takes_finite_time(comparisons, setting, name, monkeypatch):
         sides = comparisons.COMPARISONS[name].prepare(setting)
     except comparisons.Unavailable as reason:
         pytest.skip(str(reason))
-    assert len(sides.measures) >= 2
+    assert len(sides.measures) >= (1 if name in ("threads", "images") else 2)
+    if name == "threads":
+        assert torch.get_num_threads() == 1
     for measure in sides.measures.values():
         value = measure()
         assert math.isfinite(value)
@@ -100,6 +114,17 @@ def test_command_prints_a_table_and_writes_only_where_told(
     for side in sides.values():
         assert len(side["values"]) == 3
         assert all(0 < value < math.inf for value in side["values"])
+
+
+def test_growth_is_drawn(comparisons, monkeypatch, tmp_path):
+    command = importlib.import_module("benchmarks.__main__")
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    path = tmp_path / "growth.png"
+    options = ["--quick", "--images", "60", "--figure", str(path)]
+    command.main([*options, "--only", "networks", "--only", "threads"])
+    assert path.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValueError, match="figure needs one of the comparisons images"):
+        command.main([*options, "--only", "score"])
 
 
 def test_help_teaches(comparisons, capsys):

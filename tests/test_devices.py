@@ -4,8 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from toys import toy
 
-from deepsvdd.devices import resolve_device
+from deepsvdd.devices import ReplayedStep, resolve_device, tensor_cores
+from deepsvdd.optimisation import Run, optimise
+from deepsvdd.recipes import Phase
 
 
 def test_cpu_is_always_there():
@@ -46,3 +49,72 @@ def test_second_of_one_gpu(monkeypatch):
 def test_meta_is_no_device_to_train_on():
     with pytest.raises(ValueError, match="device must be"):
         resolve_device("meta")
+
+
+# The replayed step --------------------------------------------------------------------
+
+
+class Recorder:
+    """Stands in for a CUDA graph: keeps the work, which a replay does again."""
+
+    def __init__(self):
+        self.n_recordings, self.n_replays = 0, 0
+
+    def __call__(self, work):
+        self.n_recordings += 1
+
+        def replay():
+            self.n_replays += 1
+            work()
+
+        return replay
+
+
+def test_a_step_is_recorded_once_and_then_replayed_on_new_batches():
+    seen, recorder = [], Recorder()
+    step = ReplayedStep(lambda batch: seen.append(batch.sum().item()), recorder)
+    for value in range(8):
+        step(torch.full((2, 3), float(value)))
+        if value % 3 == 2:
+            step(torch.full((1, 3), 100.0))  # the last batch of an epoch is smaller
+    assert seen == [0, 6, 12, 300, 18, 24, 30, 300, 36, 42]
+    assert (recorder.n_recordings, recorder.n_replays) == (1, 5)
+
+
+def test_what_cannot_be_recorded_is_trained_as_usual(caplog):
+    def refuse(work):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    seen = []
+    step = ReplayedStep(lambda batch: seen.append(batch.item()), refuse)
+    for value in range(6):
+        step(torch.tensor(float(value)))
+    assert seen == [0, 1, 2, 3, 4, 5]
+    assert caplog.text.count("no CUDA graph of this network") == 1
+
+
+def test_training_by_replays_is_training(monkeypatch):
+    phase = Phase(lr=0.01, n_epochs=3, batch_size=5, schedule="one-cycle")
+    expected, loss_function, x = toy()
+    (history,) = optimise(expected, loss_function, x, phase)
+    recorder, step_of = Recorder(), Run.step
+    monkeypatch.setattr(
+        Run, "step", lambda run, loss: ReplayedStep(step_of(run, loss), recorder)
+    )
+    module, loss_function, x = toy()
+    (replayed,) = optimise(module, loss_function, x, phase)
+    assert recorder.n_replays > 5
+    assert torch.equal(module.weight, expected.weight)
+    assert replayed["loss"] == history["loss"]
+
+
+def test_precisions_of_a_gpu_are_set_and_put_back():
+    cuda = torch.device("cuda")  # only flags are touched: no GPU is needed
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+    with tensor_cores(cuda, True):
+        assert all(backend.allow_tf32 for backend in backends)
+        with tensor_cores(cuda, False):
+            assert not any(backend.allow_tf32 for backend in backends)
+        assert all(backend.allow_tf32 for backend in backends)
+    assert [backend.allow_tf32 for backend in backends] == before

@@ -1,4 +1,4 @@
-"""The command line: ``deepsvdd train | score | info``, a module each."""
+"""The command line: ``deepsvdd train | fit | score | info``, a module each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.version import __version__
 
-COMMANDS = ("train", "score", "info")
+COMMANDS = ("train", "fit", "score", "info")
 
 
 class Commands(click.Group):
@@ -65,9 +65,10 @@ def main() -> None:
     \b
     Train on the bundled MNIST, digit 3 the normal class (about 10 s on a laptop):
       deepsvdd train mnist mnist_LeNet runs/three --recipe fast --normal_class 3
-    Score images of your own with the model, and look into it:
-      deepsvdd score runs/three/model.safetensors my_images/ --resize
-      deepsvdd info runs/three/model.safetensors
+    Train on images of your own, all of them normal, and score others:
+      deepsvdd fit good/ model.safetensors --size 32
+      deepsvdd score model.safetensors new/ --resize
+      deepsvdd info model.safetensors
 
     Each command's --help has more examples.
     """

@@ -57,14 +57,16 @@ def read_input(
     return read_images(files, path, shape, resize)
 
 
-def read_array(path: Path, key: str | None) -> NDArray:
+def read_array(
+    path: Path, key: str | None, usual: tuple[str, ...] = ("x_test", "x", "X")
+) -> NDArray:
     """Read one array from .npy or .npz; never unpickles."""
     try:
         content = np.load(path, allow_pickle=False)
         if isinstance(content, np.ndarray):
             return np.atleast_1d(content)
         if key is None:
-            named = [name for name in ("x_test", "x", "X") if name in content.files]
+            named = [name for name in usual if name in content.files]
             key = named[0] if named else content.files[0]
             if not named and len(content.files) > 1:
                 raise ValueError(f"name one of its arrays {content.files} with --key")

@@ -1,0 +1,96 @@
+"""``deepsvdd fit``: from a folder or an array to a model that scores."""
+
+import csv
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from deepsvdd import DeepSVDD
+from deepsvdd.cli import main
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+@pytest.fixture(scope="module")
+def images(threes):
+    return threes.x_train[:60]
+
+
+@pytest.fixture(scope="module")
+def folder(images, tmp_path_factory):
+    root = tmp_path_factory.mktemp("normal")
+    for index, image in enumerate(images):
+        Image.fromarray(image[0]).save(root / f"{index:03}.png")
+    return root
+
+
+def run(*words, status=0):
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+def test_a_folder_becomes_a_model_that_scores_the_folder(folder, tmp_path):
+    model, table = tmp_path / "m.safetensors", tmp_path / "scores.csv"
+    output = run("fit", folder, model, "--size", 28, "--grey", "--nu", 0.2)
+    assert "mnist_LeNet for samples of 1×28×28, 1 member(s), threshold" in output
+    run("score", model, folder, "-o", table)
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == 60
+    assert sum(row["label"] == "anomaly" for row in rows) == 12  # ν of 60
+
+
+def test_streaming_and_reading_at_once_give_one_model(folder, images, tmp_path):
+    np.save(tmp_path / "x.npy", images)
+    sources = {"folder": (folder, "--size", 28, "--grey"), "npy": (tmp_path / "x.npy",)}
+    scores = []
+    for name, words in sources.items():
+        for stream in ((), ("--stream", "--n_workers", 1)):
+            model = tmp_path / f"{name}{len(stream)}.safetensors"
+            source, *rest = words
+            run("fit", source, model, *rest, *stream, "--seed", 3)
+            scores.append(DeepSVDD.load(model).anomaly_score(images))
+    for other in scores[1:]:
+        np.testing.assert_allclose(other, scores[0], rtol=1e-3)
+
+
+def test_vectors_in_an_npz(tmp_path):
+    x = np.random.default_rng(0).normal(size=(80, 6))
+    np.savez(tmp_path / "v.npz", x_train=x, other=x[:1])
+    model = tmp_path / "m.safetensors"
+    assert "mlp for samples of 6" in run("fit", tmp_path / "v.npz", model)
+    assert DeepSVDD.load(model).n_features_in_ == 6
+
+
+def test_checkpoints_are_gone_when_the_model_is_there(folder, tmp_path):
+    model = tmp_path / "m.safetensors"
+    run("fit", folder, model, "--size", 28, "--grey", "--checkpoint_every", 5)
+    assert [path.name for path in tmp_path.iterdir()] == ["m.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words", "message"),
+    [
+        ("x.txt", b"1 2", (), "INPUT must be a folder, .npy or .npz; got"),
+        ("x.npy", b"not an array", (), "cannot read"),
+        ("x.npy", b"not an array", ("--stream",), "cannot read"),
+        ("x.npz", b"", ("--stream",), "stream must go without .npz"),
+    ],
+)
+def test_what_cannot_be_read(name, content, words, message, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    output = run("fit", tmp_path / name, tmp_path / "m.safetensors", *words, status=1)
+    assert message in output
+    assert not (tmp_path / "m.safetensors").exists()
+
+
+def test_bad_values_are_refused_before_anything_is_read(folder, tmp_path):
+    model = tmp_path / "m.safetensors"
+    assert "nu must be a number in (0, 1]" in run(
+        "fit", folder, model, "--nu", 2, status=1
+    )
+    assert "size must be a positive whole number" in run(
+        "fit", folder, model, "--size", 0, status=1
+    )
