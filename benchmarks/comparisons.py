@@ -24,7 +24,10 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import plain
 from benchmarks.timing import Measure, stopwatch, timed
@@ -370,6 +373,67 @@ def threads(setting: Setting) -> Sides:
         return measure
 
     return Sides({f"{n} thread{'s' * (n > 1)}": with_threads(n) for n in counts})
+
+
+@comparison("floor", repetitions=(5, 2))
+def floor(setting: Setting) -> Sides:
+    """Pretrain for one epoch, against what its arithmetic and its memory must take.
+
+    The floor of the arithmetic: its operations at the rate of a large matrix product.
+    That of the memory: all bytes that the operations read and write, at the rate of a
+    large copy; caches can beat it.
+    """
+    flops, n_bytes = work_of_an_epoch(setting)
+    a = torch.rand(2048, 2048, device=setting.device)
+    b = torch.rand(2**26, device=setting.device)
+    c = torch.empty_like(b).copy_(b)  # touched, so that its memory exists
+
+    def seconds_of(work: Callable[[], Any]) -> float:
+        def done() -> None:
+            work()
+            if setting.device.type == "cuda":
+                torch.cuda.synchronize()
+
+        return timed(done)()
+
+    def arithmetic() -> float:
+        return flops * seconds_of(lambda: a @ a) / (2 * len(a) ** 3)
+
+    def memory() -> float:
+        return n_bytes * seconds_of(lambda: c.copy_(b)) / (2 * b.nbytes)
+
+    notes = {
+        "arithmetic": f"{flops / 1e9:,.0f} GFLOP",
+        "memory": f"{n_bytes / 1e9:,.0f} GB",
+    }
+    measures = {"package": pretraining(setting)}
+    return Sides(measures | {"arithmetic": arithmetic, "memory": memory}, notes)
+
+
+def work_of_an_epoch(setting: Setting) -> tuple[float, float]:
+    """Count the operations, and the bytes in and out of them, of one epoch."""
+    network, x = fresh_autoencoder(setting).train(), setting.x[: plain.BATCH_SIZE]
+    with FlopCounterMode(display=False) as flops, ByteCounter() as traffic:
+        (network(x) - x).square().flatten(1).sum(dim=1).mean().backward()
+    batches = len(setting.x) / len(x)
+    return flops.get_total_flops() * batches, traffic.n_bytes * batches
+
+
+class ByteCounter(TorchDispatchMode):
+    """Adds up the sizes of all tensors that operations read and write, but for views."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n_bytes = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            tensors = tree_leaves((args, kwargs, result))
+            self.n_bytes += sum(t.nbytes for t in tensors if isinstance(t, Tensor))
+        return result
 
 
 @comparison("images", repetitions=(3, 1))

@@ -15,7 +15,7 @@ import torch
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
     *("autoencoder-epoch", "svdd-epoch", "cifar10-autoencoder", "cifar10-svdd"),
-    *("precision", "threads", "images", "networks", "replay"),
+    *("precision", "threads", "floor", "images", "networks", "replay"),
     *("fit", "score", "import", "memory"),
 )
 
@@ -125,6 +125,41 @@ def test_growth_is_drawn(comparisons, monkeypatch, tmp_path):
     assert path.read_bytes().startswith(b"\x89PNG")
     with pytest.raises(ValueError, match="figure needs one of the comparisons images"):
         command.main([*options, "--only", "score"])
+
+
+def test_quality_is_measured_and_goes_on_where_it_stopped(
+    comparisons, monkeypatch, tmp_path, capsys
+):
+    quality = importlib.import_module("benchmarks.quality")
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    monkeypatch.setattr(quality, "EPOCHS", ((1, 1),))
+    monkeypatch.setattr(quality, "MEMBERS", 2)
+    path = tmp_path / "recipes.jsonl"
+    words = ["recipes", str(path), "--digits", "1"]
+    quality.main(words)
+    (line,) = quality.read(path)
+    assert line["digit"] == 1
+    assert all(0.5 < auc < 1 for auc in line["rule"] + line["test_auc"])
+    assert line["provenance"]["versions"]["torch"] == torch.__version__
+    quality.main(words)
+    assert quality.read(path) == [line]  # there was nothing left to do
+    table = capsys.readouterr().out
+    assert "1+1        2" in table
+    assert f"{100 * line['test_auc'][1]:6.2f}" in table
+
+
+def test_the_precisions_are_compared_in_pairs(comparisons, capsys):
+    quality = importlib.import_module("benchmarks.quality")
+    jobs = list(quality.precision_jobs([3, 4]))
+    assert len(jobs) == 12
+    lines = [
+        job | {"auc": 0.9 + 0.001 * (job["precision"] == "bf16") * (1 + job["seed"])}
+        for job in jobs
+    ]
+    quality.summarise_precision(lines)
+    assert "6 pairs: +0.20 points on average, standard deviation 0.09" in (
+        capsys.readouterr().out
+    )
 
 
 def test_help_teaches(comparisons, capsys):

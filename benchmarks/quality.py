@@ -1,0 +1,187 @@
+"""What speed costs in quality: ``python -m benchmarks.quality --help``.
+
+``recipes`` looks for the cheapest training; it chooses by a rule that sees no label and
+no anomaly, and prints the test AUC beside it. ``precision`` compares bfloat16 with
+single precision. Both append a line a run to a file, and go on where they stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from deepsvdd import DeepSVDD, Phase, Recipe, get_recipe, load_dataset, one_vs_rest
+from deepsvdd.experiments import provenance
+from deepsvdd.metrics import roc_auc
+
+DIGITS = range(10)
+EPOCHS = ((2, 2), (3, 3), (5, 5), (10, 10))  # of pretraining, and of training
+MEMBERS = 8
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiment", choices=sorted(EXPERIMENTS))
+    parser.add_argument("output", type=Path, help="file of JSON lines, appended to")
+    parser.add_argument("--digits", default=DIGITS, type=int, nargs="+", metavar="D")
+    options = parser.parse_args(arguments)
+    jobs, run, summary = EXPERIMENTS[options.experiment]
+    done = read(options.output)
+    keys = [{k: line[k] for k in line if k in KEYS} for line in done]
+    todo = [job for job in jobs(options.digits) if job not in keys]
+    origin = provenance(torch.device("cpu"))
+    for job in tqdm(todo, unit="run"):
+        line = job | run(**job) | {"provenance": origin}
+        with options.output.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+    summary(read(options.output))
+
+
+KEYS = ("digit", "epochs", "precision", "seed")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Read all whole lines."""
+    if not path.exists():
+        return []
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+# ----------------------------------------------------------------------------- recipes
+
+
+def recipe_jobs(digits: Sequence[int]) -> Iterator[dict[str, Any]]:
+    for digit, epochs in product(digits, EPOCHS):
+        yield {"digit": digit, "epochs": list(epochs)}
+
+
+def short(pretraining: int, training: int) -> Recipe:
+    """Shorten the fast recipe."""
+    return Recipe(
+        Phase(lr=3e-3, n_epochs=pretraining, batch_size=200, schedule="one-cycle"),
+        Phase(lr=1e-3, n_epochs=training, batch_size=200, schedule="one-cycle"),
+        warm_up_epochs=2,
+        radius_every=1,
+    )
+
+
+def run_recipe(digit: int, epochs: list[int]) -> dict[str, Any]:
+    """Train members on nine tenths of the normal training images.
+
+    The last tenth is the rule's normal data; its anomalies are the same images turned
+    and mirrored.
+    """
+    split = one_vs_rest(load_dataset("mnist"), digit)
+    order = np.random.default_rng(0).permutation(len(split.x_train))
+    held_out, rest = np.split(order, [len(order) // 10])
+    normal = split.x_train[held_out]
+    altered = (
+        np.rot90(normal, axes=(2, 3)),
+        normal[:, :, ::-1],
+        normal[:, :, :, ::-1],
+    )
+    detector = DeepSVDD(
+        recipe=short(*epochs), n_members=MEMBERS, random_state=0, device="cpu"
+    )
+    start = time.perf_counter()
+    detector.fit(split.x_train[rest])
+    seconds = (time.perf_counter() - start) / MEMBERS
+
+    members = detector.members_
+
+    def scores(images: NDArray) -> NDArray:  # (members, n)
+        one_by_one = []
+        for member in members:
+            detector.members_ = [member]
+            one_by_one.append(np.sqrt(detector.anomaly_score(images.copy())))
+        return np.stack(one_by_one) / [[m.mean_distance] for m in members]
+
+    of_normal, of_test = scores(normal), scores(split.x_test)
+    of_altered = [scores(images) for images in altered]
+    labels = np.repeat([0, 1], len(normal))
+    rule, test = [], []
+    for m in range(1, MEMBERS + 1):  # the mean of the first m members
+        aucs = [
+            roc_auc(labels, np.r_[of_normal[:m].mean(0), scored[:m].mean(0)])
+            for scored in of_altered
+        ]
+        rule.append(float(np.mean(aucs)))
+        test.append(roc_auc(split.y_test, of_test[:m].mean(0)))
+    return {"seconds_a_member": seconds, "rule": rule, "test_auc": test}
+
+
+def summarise_recipes(lines: list[dict[str, Any]]) -> None:
+    """Print a row for every recipe and number of members, cheapest first."""
+    print(f"\n{len({line['digit'] for line in lines})} digits; AUC in %")
+    print("epochs  members  seconds   rule   test")
+    rows = []
+    for epochs in sorted({tuple(line["epochs"]) for line in lines}):
+        own = [line for line in lines if tuple(line["epochs"]) == epochs]
+        seconds = np.mean([line["seconds_a_member"] for line in own])
+        rule = np.mean([line["rule"] for line in own], axis=0)
+        test = np.mean([line["test_auc"] for line in own], axis=0)
+        for m in range(MEMBERS):
+            rows.append(((m + 1) * seconds, epochs, m + 1, rule[m], test[m]))
+    best = 0.0
+    for seconds, epochs, m, rule, test in sorted(rows):
+        mark = "*" if rule > best else " "  # best by the rule so far
+        best = max(best, rule)
+        name = "+".join(map(str, epochs))
+        figures = f"{100 * rule:6.2f} {100 * test:6.2f}"
+        print(f"{name:>6} {m:8d} {seconds:8.1f} {figures} {mark}")
+
+
+# --------------------------------------------------------------------------- precision
+
+
+def precision_jobs(digits: Sequence[int]) -> Iterator[dict[str, Any]]:
+    for digit, seed, precision in product(digits, range(3), ("float32", "bf16")):
+        yield {"digit": digit, "precision": precision, "seed": seed}
+
+
+def run_precision(digit: int, precision: str, seed: int) -> dict[str, Any]:
+    """Train with the fast recipe, and test."""
+    split = one_vs_rest(load_dataset("mnist"), digit)
+    recipe = get_recipe("fast", "mnist_LeNet")
+    detector = DeepSVDD(
+        recipe=recipe, precision=precision, random_state=seed, device="cpu"
+    )
+    scores = detector.fit(split.x_train).anomaly_score(split.x_test)
+    return {"auc": roc_auc(split.y_test, scores)}
+
+
+def summarise_precision(lines: list[dict[str, Any]]) -> None:
+    """Print the differences, bfloat16 minus single precision, in points."""
+    auc = {(li["digit"], li["seed"], li["precision"]): li["auc"] for li in lines}
+    pairs = [
+        key[:2] for key in auc if key[2] == "bf16" and (*key[:2], "float32") in auc
+    ]
+    differences = [auc[(*p, "bf16")] - auc[(*p, "float32")] for p in pairs]
+    mean, std = 100 * np.mean(differences), 100 * np.std(differences, ddof=1)
+    print(
+        f"\nbf16 - float32, {len(pairs)} pairs: {mean:+.2f} points on average, ", end=""
+    )
+    print(f"standard deviation {std:.2f}, of the mean {std / len(pairs) ** 0.5:.2f}")
+
+
+EXPERIMENTS = {
+    "recipes": (recipe_jobs, run_recipe, summarise_recipes),
+    "precision": (precision_jobs, run_precision, summarise_precision),
+}
+
+if __name__ == "__main__":
+    main()
