@@ -14,7 +14,7 @@ MATHJAX := book/_extra/vendor/mathjax
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test book vendor bench lint format lock url clean
+.PHONY: help run test book notebooks vendor bench lint format lock url clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -28,6 +28,9 @@ test: $(INSTALLED) ## run the tests, the docstrings' examples and every chapter
 book: $(INSTALLED) vendor ## build the book into _build/html
 	$(BIN)/jupyter-book build book -W --keep-going --all
 	touch _build/html/.nojekyll
+
+notebooks: $(INSTALLED) ## run all chapters anew and save their outputs
+	$(BIN)/python book/run.py
 
 vendor: $(MATHJAX)/tex-chtml.js ## copy MathJax into the book, which then needs no network
 
@@ -86,7 +89,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 $(MATHJAX)/tex-chtml.js:
 	mkdir -p _build/npm $(@D)/output/chtml/fonts
-	npm install --prefix _build/npm --no-save --no-audit --no-fund --silent mathjax@3.2.2
+	npm install --prefix _build/npm --no-save --no-audit --no-fund --silent \
+	    mathjax@3.2.2 axe-core@4.10.3  # the tests use axe, no page does
 	cp -R _build/npm/node_modules/mathjax/es5/output/chtml/fonts/woff-v2 $(@D)/output/chtml/fonts/
 	cp _build/npm/node_modules/mathjax/es5/tex-chtml.js $@
 	touch $@

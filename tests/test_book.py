@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import http.server
+import importlib.util
 import json
 import os
 import re
@@ -18,13 +19,30 @@ import yaml
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
 
 ROOT = Path(__file__).parents[1]
+SPEC = importlib.util.spec_from_file_location("run", ROOT / "book/run.py")
+runner = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(runner)
 NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
-PAGES = ("welcome", "quickstart", "references", "search", "genindex")
+TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text("utf-8"))
+CHAPTERS = (
+    TOC["root"],
+    *(entry["file"] for part in TOC["parts"] for entry in part["chapters"]),
+)
+PAGES = (*CHAPTERS, "search", "genindex")
+AXE = ROOT / "_build/npm/node_modules/axe-core/axe.min.js"
+THEME_FINDINGS = {"label-content-name-mismatch", "region"}  # the theme's own
 VENDOR = ROOT / "book/_extra/vendor/mathjax/tex-chtml.js"
 FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
     *("--disable-component-update", "--disable-sync"),
 )
+BOOTSTRAP = """\
+# In Colab: install the package. Elsewhere this does nothing.
+import sys
+
+repository = "{}"
+if "google.colab" in sys.modules:
+    %pip install -q git+{{repository}}"""
 
 
 def repository():
@@ -50,15 +68,20 @@ class TestNotebook:
         assert not re.search(r"/(home|root|Users|tmp|work)/", json.dumps(outputs))
 
     def test_code_fits_the_page(self, path):
-        for cell in code_cells(path):
+        for cell in code_cells(path)[1:]:  # the bootstrap cell's address may be long
             lines = "".join(cell["source"]).split("\n")
             assert len(lines) <= 25
             assert max(map(len, lines)) <= 70
 
     def test_begins_with_the_bootstrap_cell(self, path):
-        first = "".join(code_cells(path)[0]["source"])
-        assert f'repository = "{repository()}"' in first
-        assert 'if "google.colab" in sys.modules:' in first
+        first = code_cells(path)[0]
+        assert "".join(first["source"]) == BOOTSTRAP.format(repository())
+        assert first["outputs"] == []
+
+    def test_states_the_run_time_that_was_measured(self, path):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        measured = json.loads((ROOT / "book/runtimes.json").read_text())[path.stem]
+        assert runner.card(measured) in "".join(cells[0]["source"])
 
     def test_pictures_have_a_description(self, path):
         for cell in code_cells(path):
@@ -67,8 +90,12 @@ class TestNotebook:
 
 
 def test_every_notebook_is_in_the_table_of_contents():
-    toc = (ROOT / "book/_toc.yml").read_text("utf-8")
-    assert all(f"file: {path.stem}\n" in toc + "\n" for path in NOTEBOOKS)
+    assert {path.stem for path in NOTEBOOKS} <= set(CHAPTERS)
+
+
+def test_run_times_are_of_chapters_that_exist():
+    measured = json.loads((ROOT / "book/runtimes.json").read_text())
+    assert set(measured) == {path.stem for path in NOTEBOOKS}
 
 
 def test_the_configuration_names_the_repository():
@@ -98,7 +125,7 @@ def site():
     if browser_path() is None:
         reason = "no browser: apt-get install chromium, or playwright install chromium"
         pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    if not VENDOR.exists():
+    if not (VENDOR.exists() and AXE.exists()):
         subprocess.run(["make", "vendor"], cwd=ROOT, check=True)
     build = "from jupyter_book.cli.main import main; main()"
     words = ["build", "book", "-W", "--keep-going", "--all"]
@@ -161,15 +188,46 @@ def test_page_loads_alone_and_fits_a_phone(page, site, name):
     assert page.evaluate("[...document.images].every(i => i.alt && i.naturalWidth)")
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_accessible(page, site, name):
+    page.goto(f"{site}/{name}.html", wait_until="networkidle")
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("axe.run()")["violations"]
+    ours = {
+        finding["id"]: [node["html"][:200] for node in finding["nodes"][:3]]
+        for finding in found
+        if finding["id"] not in THEME_FINDINGS
+    }
+    assert ours == {}
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_page_is_light_and_described(page, site, name):
+    sizes = []
+    page.on("response", lambda r: sizes.append((r.url, len(r.body()))))
+    page.goto(f"{site}/{name}.html", wait_until="networkidle")
+    # Scripts, styles and fonts are the theme's, and loaded once for all pages.
+    shared = ("/_static/", "/vendor/")
+    own = [size for url, size in sizes if not any(part in url for part in shared)]
+    assert sum(own) <= 1.5e6
+    content = "document.querySelector('meta[{}=\"{}\"]').content"
+    assert len(page.evaluate(content.format("name", "description"))) > 40
+    assert page.evaluate(content.format("property", "og:image"))
+
+
 def test_mathematics_is_rendered(page, site):
-    page.goto(f"{site}/quickstart.html", wait_until="networkidle")
-    assert page.locator("mjx-container").count() > 5
-    assert page.locator("mjx-merror").count() == 0
+    found = {}
+    for name in CHAPTERS:
+        page.goto(f"{site}/{name}.html", wait_until="networkidle")
+        assert page.locator("mjx-merror").count() == 0, name
+        assert page.locator(".math:not(:has(mjx-container))").count() == 0, name
+        found[name] = page.locator("mjx-container").count()
+    assert found["quickstart"] > 5
 
 
 def test_internal_links_and_anchors_resolve(page, site):
     targets = set()
-    for name in ("welcome", "quickstart", "references"):
+    for name in CHAPTERS:
         page.goto(f"{site}/{name}.html")
         links = page.evaluate(
             "[...document.querySelectorAll('a[href]')].map(a=>a.href)"

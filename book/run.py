@@ -1,0 +1,108 @@
+"""Run chapters from top to bottom and save their outputs: ``make notebooks``.
+
+    python book/run.py                       all of them
+    python book/run.py 07-one-class          one
+
+How long each took, and how much memory, goes to runtimes.json, and from there into the
+line "Run time" at the chapter's top.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from tqdm import tqdm
+
+from deepsvdd.experiments import provenance
+
+BOOK = Path(__file__).parent
+RUNTIMES = BOOK / "runtimes.json"
+CARD = re.compile(r"^\*\*Run time\*\*.*(\n.+)*", re.MULTILINE)  # a paragraph
+
+
+def main() -> None:
+    stems = sorted(path.stem for path in BOOK.glob("*.ipynb"))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("chapter", nargs="*", help=f"some of {', '.join(stems)}")
+    chosen = [Path(name).stem for name in parser.parse_args().chapter] or stems
+    if unknown := sorted(set(chosen) - set(stems)):
+        parser.error(f"no such chapters: {', '.join(unknown)}")
+    for stem in (bar := tqdm(chosen, unit="chapter")):
+        bar.set_postfix_str(stem)
+        run(BOOK / f"{stem}.ipynb")
+
+
+def run(path: Path) -> None:
+    """Execute one notebook; nothing is saved if a cell fails."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=600,
+        resources={"metadata": {"path": str(BOOK)}},
+        record_timing=False,
+    )
+    start = time.perf_counter()
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+        memory = peak_memory(client.km.provisioner.pid)
+    measured = note(path.stem, time.perf_counter() - start, memory)
+    first = notebook.cells[0]
+    first.source = CARD.sub(lambda _: card(measured), first.source, count=1)
+    nbformat.write(notebook, path)
+
+
+def peak_memory(pid: int) -> float | None:
+    """Read the most memory that a process ever had (GB), where the system tells."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(peak) / 2**20
+
+
+def note(stem: str, seconds: float, memory: float | None) -> dict[str, Any]:
+    """Keep what a chapter took."""
+    import torch
+
+    origin = provenance(torch.device("cpu"))
+    measured = {
+        "seconds": round(seconds),
+        "memory_gb": None if memory is None else round(memory, 1),
+        "cpus": os.cpu_count(),
+        "processor": origin["machine"]["device"],
+        "gpu": torch.cuda.is_available(),
+        "torch": torch.__version__,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+    runtimes = json.loads(RUNTIMES.read_text()) if RUNTIMES.exists() else {}
+    runtimes[stem] = measured
+    text = json.dumps(dict(sorted(runtimes.items())), indent=1)
+    RUNTIMES.write_text(text + "\n")
+    return measured
+
+
+def card(measured: dict[str, Any]) -> str:
+    """Say it in the chapter."""
+    where = "with a GPU" if measured["gpu"] else "without a GPU"
+    memory = measured["memory_gb"]
+    return (
+        f"**Run time** {measured['seconds']} s on {measured['cpus']} CPU cores, {where}"
+        + (f"; {memory} GB of memory." if memory else ".")
+    )
+
+
+if __name__ == "__main__":
+    main()
