@@ -420,7 +420,7 @@ def work_of_an_epoch(setting: Setting) -> tuple[float, float]:
 
 
 class ByteCounter(TorchDispatchMode):
-    """Adds up the sizes of all tensors that operations read and write, but for views."""
+    """Adds up the sizes of all tensors that operations read and write, not of views."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -26,7 +26,7 @@ from deepsvdd.metrics import roc_auc
 
 DIGITS = range(10)
 EPOCHS = ((2, 2), (3, 3), (5, 5), (10, 10))  # of pretraining, and of training
-MEMBERS = 8
+MEMBERS = 6
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -194,6 +194,8 @@ def one_vs_rest(dataset: Dataset, normal_class: Class | Iterable[Class]) -> Spli
     The set-up of Ruff et al. (2018), section 4: train on the normal classes' training
     images, test on the full test set.
 
+    In the book: sec-one-vs-rest (01-anomaly-detection).
+
     Parameters
     ----------
     dataset : Dataset

@@ -2,7 +2,10 @@
 
 
 class ArchitectureError(ValueError):
-    """The paper's propositions forbid the network: biases, bounded activations."""
+    """The paper's propositions forbid the network: biases, bounded activations.
+
+    In the book: prop-bounded (04-collapse).
+    """
 
 
 class TrainingDivergedError(FloatingPointError):
@@ -19,6 +22,8 @@ class CollapseWarning(UserWarning):
     Hypersphere collapse (paper, Section 3.3): the loss looks perfect, and the scores
     say nothing. Check the network for bias terms and bounded activations, the data for
     identical samples, and the learning rate and weight decay for size.
+
+    In the book: sec-collapse-monitor (07-one-class).
     """
 
 

@@ -70,6 +70,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     by its squared distance from there. Train it on normal data; a few anomalies among
     it do little harm.
 
+    In the book: sec-package (03-deep-svdd).
+
     Parameters
     ----------
     network : str or Module, default="auto"

@@ -146,6 +146,8 @@ def roc_auc(labels: Values, scores: Values) -> float:
     It is the probability that a random anomaly scores above a random normal
     sample, ties counting one half, whatever the share of anomalies.
 
+    In the book: auc-is-a-probability (01-anomaly-detection).
+
     Parameters
     ----------
     labels : (n,) array-like or tensor of 0 (normal) and 1 (anomaly)
@@ -242,6 +244,8 @@ def bootstrap_auc(
     Normal samples and anomalies are resampled separately, as their numbers are
     given by the test set. The interval says nothing about training: another seed
     may differ by more.
+
+    In the book: sec-bootstrap (10-evaluation).
 
     Parameters
     ----------

@@ -188,6 +188,8 @@ class MLPDecoder(nn.Sequential):
 class Autoencoder(nn.Module):
     """Deep convolutional autoencoder (DCAE): the Deep SVDD network and a decoder.
 
+    In the book: sec-autoencoder (06-pretraining).
+
     Parameters
     ----------
     encoder : Module
@@ -283,6 +285,8 @@ def check_architecture(encoder: nn.Module, example: Tensor) -> None:
 
     The activations are read off the gradient graph of one forward pass, so functional
     calls are found as well as modules.
+
+    In the book: prop-bias (04-collapse).
 
     Parameters
     ----------

@@ -14,6 +14,8 @@ from torch import Tensor
 def squared_distances(z: Tensor, c: Tensor) -> Tensor:
     """Squared distance of each representation to the center, ‖φ(x) − c‖².
 
+    In the book: sec-one-class (03-deep-svdd).
+
     Parameters
     ----------
     z : Tensor of shape (n, d)
@@ -30,12 +32,18 @@ def squared_distances(z: Tensor, c: Tensor) -> Tensor:
 
 
 def one_class_loss(d2: Tensor) -> Tensor:
-    """Mean squared distance to the center (Equation 4): (1/n) Σ ‖φ(x) − c‖²."""
+    """Mean squared distance to the center (Equation 4): (1/n) Σ ‖φ(x) − c‖².
+
+    In the book: sec-one-class (03-deep-svdd).
+    """
     return d2.mean(dim=-1)
 
 
 def soft_boundary_loss(d2: Tensor, radius: Tensor | float, nu: float) -> Tensor:
-    """Volume plus violations (Equation 3): R² + 1/(νn) Σ max(0, ‖φ(x) − c‖² − R²)."""
+    """Volume plus violations (Equation 3): R² + 1/(νn) Σ max(0, ‖φ(x) − c‖² − R²).
+
+    In the book: sec-soft-boundary (03-deep-svdd).
+    """
     square = torch.as_tensor(radius**2, dtype=d2.dtype, device=d2.device)
     violations = torch.relu(d2 - square.unsqueeze(-1))
     return square + violations.mean(dim=-1) / nu
@@ -49,10 +57,12 @@ def count_of(fraction: float, n: int) -> int:
 def optimal_radius(d2: Tensor, nu: float) -> Tensor:
     """Radius that minimises the soft-boundary loss for a fixed network.
 
-    The loss is convex in R², with derivative 1 − |{i : ‖φ(x_i) − c‖² > R²}|/(νn), which
+    The loss is convex in R², with derivative 1 − #{i : ‖φ(x_i) − c‖² > R²}/(νn), which
     changes sign at the (1 − ν)-quantile. Taking an order statistic there makes the
     ν-property (Proposition 4) exact: at most νn samples outside, and at least νn
     outside or on the boundary.
+
+    In the book: prop-best-radius (03-deep-svdd).
 
     Parameters
     ----------
@@ -76,6 +86,8 @@ def initial_center(z: Tensor, eps: float = 0.1) -> Tensor:
     A coordinate of c at zero could be matched by zero weights alone (Section 3.3), so
     coordinates with \|c_j\| < eps move to ±eps, keeping their sign; an exact zero goes
     to +eps.
+
+    In the book: sec-center (03-deep-svdd).
 
     Parameters
     ----------

@@ -53,6 +53,8 @@ def optimise(
 ) -> list[History]:
     """Minimise a loss over a module's parameters.
 
+    In the book: sec-training-loop (03-deep-svdd).
+
     Parameters
     ----------
     module : Module

@@ -21,6 +21,8 @@ BATCH = 10_000  # samples at a time, so that their floats need not all be in mem
 def global_contrast_normalization(x: Tensor, norm: str = "l1") -> Tensor:
     """Give every image zero mean and unit contrast, over all its pixels and channels.
 
+    In the book: prop-gcn-invariant (05-data).
+
     Parameters
     ----------
     x : Tensor of shape (n, ...)
@@ -56,6 +58,8 @@ def global_contrast_normalization(x: Tensor, norm: str = "l1") -> Tensor:
 @dataclass(frozen=True)
 class Preprocessor:
     """A fitted preprocessing: optional contrast normalisation, then min–max to [0, 1].
+
+    In the book: sec-scaling (05-data).
 
     Attributes
     ----------

@@ -81,6 +81,8 @@ class Phase:
 class Recipe:
     """Settings of a whole training.
 
+    In the book: sec-learning-rate (07-one-class).
+
     Attributes
     ----------
     pretraining, training : Phase

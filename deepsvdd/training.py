@@ -129,6 +129,8 @@ def pretrain_autoencoder(
 ) -> History:
     """Train an autoencoder to reconstruct x: summed squared error, mean over samples.
 
+    In the book: sec-autoencoder (06-pretraining).
+
     Parameters
     ----------
     autoencoder : Module
@@ -180,6 +182,8 @@ def pretrain_autoencoders(
     """Pretrain M autoencoders of one architecture at once, as a stack.
 
     The result is that of pretraining one after the other, but for rounding.
+
+    In the book: sec-stacks (09-gpu).
 
     Parameters
     ----------
@@ -284,6 +288,8 @@ def train_hypersphere(
 ) -> Hypersphere:
     """Train Deep SVDD from the encoder's present weights.
 
+    In the book: sec-one-class (03-deep-svdd).
+
     Parameters
     ----------
     encoder : Module
@@ -351,6 +357,8 @@ def train_hyperspheres(
     """Train M encoders of one architecture at once, as a stack.
 
     The result is that of training one after the other, but for rounding.
+
+    In the book: sec-stacks (09-gpu).
 
     Parameters
     ----------

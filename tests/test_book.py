@@ -1,5 +1,6 @@
 """The book: its notebooks as committed, and the built pages in a real browser."""
 
+import ast
 import contextlib
 import functools
 import http.server
@@ -96,6 +97,30 @@ def test_every_notebook_is_in_the_table_of_contents():
 def test_run_times_are_of_chapters_that_exist():
     measured = json.loads((ROOT / "book/runtimes.json").read_text())
     assert set(measured) == {path.stem for path in NOTEBOOKS}
+
+
+def docstrings():
+    """Name and docstring of every function and class of the package."""
+    for path in sorted((ROOT / "deepsvdd").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                yield node.name, ast.get_docstring(node) or ""
+
+
+def test_docstrings_name_places_of_the_book_that_exist():
+    named = {}
+    for name, text in docstrings():
+        for label, chapter in re.findall(r"In the book: ([\w-]+) \(([\w-]+)\)", text):
+            cells = json.loads((ROOT / f"book/{chapter}.ipynb").read_text())["cells"]
+            source = "\n".join("".join(cell["source"]) for cell in cells)
+            assert f"({label})=" in source or f":label: {label}\n" in source, name
+            named[name] = label
+    method = (
+        *("squared_distances", "one_class_loss", "soft_boundary_loss"),
+        *("optimal_radius", "initial_center", "check_architecture", "roc_auc"),
+        *("pretrain_autoencoder", "train_hypersphere", "DeepSVDD", "Preprocessor"),
+    )
+    assert set(method) <= set(named)
 
 
 def test_the_configuration_names_the_repository():
