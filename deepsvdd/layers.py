@@ -110,8 +110,8 @@ class _NormPool(torch.autograd.Function):
         rows = _rows(x.contiguous(memory_format=torch.channels_last))  # (B·H, W·C)
         mean = _channel_sum(rows, c) / count  # (C,)
         rows = rows - mean.repeat(w)
-        square = torch.linalg.vector_norm(rows, dim=0).square()  # (W·C,)
-        var = square.view(w, c).sum(0) / count  # (C,)
+        # Not vector_norm, whose reduction of the first axis is ten times slower here.
+        var = _channel_sum(rows.square(), c) / count  # (C,)
         running_mean.lerp_(mean, momentum)
         running_var.lerp_(var * (count / max(count - 1, 1)), momentum)
 
