@@ -4,14 +4,13 @@
     python book/run.py 07-one-class          one
 
 How long each took, and how much memory, goes to runtimes.json, and from there into the
-line "Run time" at the chapter's top.
+line "Run time" at the chapter's top. OMP_NUM_THREADS sets the number of threads.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import re
 import time
 from datetime import datetime, timezone
@@ -81,7 +80,7 @@ def note(stem: str, seconds: float, memory: float | None) -> dict[str, Any]:
     measured = {
         "seconds": round(seconds),
         "memory_gb": None if memory is None else round(memory, 1),
-        "cpus": os.cpu_count(),
+        "threads": torch.get_num_threads(),
         "processor": origin["machine"]["device"],
         "gpu": torch.cuda.is_available(),
         "torch": torch.__version__,
@@ -99,7 +98,8 @@ def card(measured: dict[str, Any]) -> str:
     where = "with a GPU" if measured["gpu"] else "without a GPU"
     memory = measured["memory_gb"]
     return (
-        f"**Run time** {measured['seconds']} s on {measured['cpus']} CPU cores, {where}"
+        f"**Run time** {measured['seconds']} s with {measured['threads']} CPU "
+        f"thread{'s' * (measured['threads'] > 1)}, {where}"
         + (f"; {memory} GB of memory." if memory else ".")
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import shlex
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import clone
+from torch import nn
 
 from deepsvdd.datasets import Split
 from deepsvdd.estimator import DeepSVDD
@@ -80,7 +82,8 @@ def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[f
     Parameters
     ----------
     detector : DeepSVDD
-        Fitted or not; its network and preprocessing are used.
+        Fitted or not; its network and preprocessing are used. Of a module of your own,
+        each layer's ``reset_parameters`` draws the weights.
     split : Split
         Training images give center and extrema, test images the AUC.
     n_seeds : int, default=5
@@ -102,10 +105,24 @@ def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[f
             n_members=1,
             random_state=seed,
             verbose=False,
+            network=redrawn(detector.network, seed),
         )
         control.fit(split.x_train)
         aucs.append(roc_auc(split.y_test, control.anomaly_score(split.x_test)))
     return aucs
+
+
+def redrawn(network: str | nn.Module, seed: int) -> str | nn.Module:
+    """Draw the weights of a module of one's own anew, as its layers first did."""
+    if isinstance(network, str):
+        return network
+    network = copy.deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in network.modules():
+            if hasattr(layer, "reset_parameters"):
+                layer.reset_parameters()
+    return network
 
 
 def mean_and_std(values: list[float]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
+from torch import nn
 
 import deepsvdd
 from deepsvdd import DeepSVDD, Phase, Recipe
@@ -171,6 +172,17 @@ def test_the_control_of_a_detector_with_checkpoints_leaves_them_alone(split, tmp
     aucs = ex.untrained_aucs(detector, split, 1)
     assert aucs == ex.untrained_aucs(DeepSVDD(), split, 1)
     assert files == {path: path.read_bytes() for path in tmp_path.iterdir()}
+
+
+def test_a_network_of_ones_own_is_drawn_anew_for_each_seed(split):
+    size = split.x_train[0].size
+    network = nn.Sequential(nn.Flatten(), nn.Linear(size, 8, bias=False))
+    before = network[1].weight.clone()
+    detector = DeepSVDD(network=network, pretrain=False, recipe=SHORT)
+    aucs = ex.untrained_aucs(detector, split, 3)
+    assert len(set(aucs)) == 3
+    assert aucs == ex.untrained_aucs(detector, split, 3)
+    assert torch.equal(network[1].weight, before)
 
 
 def test_mean_and_std():
