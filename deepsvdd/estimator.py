@@ -67,8 +67,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     """Deep Support Vector Data Description (Ruff et al., ICML 2018).
 
     Learns a network φ that maps normal data close to a center c, and scores a sample
-    by its squared distance from there. Train it on normal data; a few anomalies among
-    it do little harm.
+    by its squared distance from there. Train it on normal data: anomalies among it
+    cost accuracy.
 
     In the book: sec-package (03-deep-svdd).
 

@@ -144,6 +144,13 @@ def browser_path():
     return None
 
 
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server that logs nothing."""
+
+    def log_message(self, *_):
+        pass
+
+
 @pytest.fixture(scope="module")
 def site():
     """Build the book as `make book` does, and serve it on this machine."""
@@ -158,10 +165,7 @@ def site():
         [sys.executable, "-c", build, *words], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    handler = functools.partial(
-        http.server.SimpleHTTPRequestHandler, directory=ROOT / "_build/html"
-    )
-    handler.log_message = lambda *_: None
+    handler = functools.partial(Quiet, directory=ROOT / "_build/html")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -245,7 +249,7 @@ def test_mathematics_is_rendered(page, site):
     for name in CHAPTERS:
         page.goto(f"{site}/{name}.html", wait_until="networkidle")
         assert page.locator("mjx-merror").count() == 0, name
-        assert page.locator(".math:not(:has(mjx-container))").count() == 0, name
+        assert page.locator("article .math:not(:has(mjx-container))").count() == 0, name
         found[name] = page.locator("mjx-container").count()
     assert found["quickstart"] > 5
 

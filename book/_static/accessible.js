@@ -1,0 +1,16 @@
+// What Sphinx and MathJax leave to be done for readers without a mouse or a screen.
+window.addEventListener("load", async () => {
+  // Roles of bibliographies that are deprecated, or lack their counterparts.
+  for (const role of ["doc-biblioentry", "list"]) {
+    for (const part of document.querySelectorAll(`.citation-list[role=${role}], .citation[role=${role}]`)) {
+      part.removeAttribute("role");
+    }
+  }
+  // Formulas wider than the page scroll: let the keyboard reach them.
+  if (window.MathJax?.startup) {
+    await window.MathJax.startup.promise;
+    for (const formula of document.querySelectorAll("mjx-container[display=true]")) {
+      formula.tabIndex = 0;
+    }
+  }
+});
