@@ -48,7 +48,7 @@ from deepsvdd.persistence import (
     write_model,
 )
 from deepsvdd.preprocessing import METHODS, Preprocessor
-from deepsvdd.recipes import Recipe, get_recipe, is_number, is_whole, require
+from deepsvdd.recipes import RECIPES, Recipe, get_recipe, is_number, is_whole, require
 from deepsvdd.samples import image_batch
 from deepsvdd.training import (
     OBJECTIVES,
@@ -84,9 +84,10 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     nu : float in (0, 1], default=0.1
         ν: fraction of the training data that may lie outside the hypersphere
         (soft-boundary), and that ``contamination="auto"`` leaves outside.
-    recipe : {"fast", "paper"} or Recipe, default="fast"
-        Training settings. "fast" takes seconds on a CPU, "paper" is the paper's
-        protocol; see :func:`deepsvdd.get_recipe`.
+    recipe : {"fast", "quick", "paper"} or Recipe, default="fast"
+        Training settings. "fast" takes seconds on a CPU; so does "quick" with
+        ``n_members=3``, and is better; "paper" is the paper's protocol. See
+        :func:`deepsvdd.get_recipe`.
     pretrain : bool, default=True
         Pretrain φ as the encoder of an autoencoder.
     n_members : int, default=1
@@ -523,7 +524,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             valid = isinstance(getattr(self, flag), bool | np.bool_)
             require(flag, valid, "True or False", self)
         valid = isinstance(self.recipe, Recipe | str)
-        require("recipe", valid, "a Recipe, 'paper' or 'fast'", self)
+        require("recipe", valid, f"a Recipe or one of {', '.join(RECIPES)}", self)
 
     def _network_name(self) -> str:
         if isinstance(self.network, nn.Module):

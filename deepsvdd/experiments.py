@@ -119,7 +119,8 @@ def redrawn(network: str | nn.Module, seed: int) -> str | nn.Module:
     network = copy.deepcopy(network)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        for layer in network.modules():
+        layers: list[Any] = list(network.modules())
+        for layer in layers:
             if hasattr(layer, "reset_parameters"):
                 layer.reset_parameters()
     return network

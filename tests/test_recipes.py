@@ -157,6 +157,8 @@ def test_a_network_without_a_variant_gets_the_common_recipe():
 
 @pytest.mark.parametrize("name", ["papers", "FAST", "", None])
 def test_unknown_recipe(name):
-    with pytest.raises(ValueError, match="recipe must be one of paper, fast") as error:
+    with pytest.raises(
+        ValueError, match="recipe must be one of paper, fast, quick"
+    ) as error:
         get_recipe(name)
     assert repr(name) in str(error.value)

@@ -191,6 +191,8 @@ def command(ctx: click.Context, **_: Any) -> None:
       deepsvdd train mnist mnist_LeNet runs/a --recipe fast --normal_class 3 --seed 0
     The paper's protocol, soft-boundary:
       deepsvdd train mnist mnist_LeNet runs/b --recipe paper --objective soft-boundary
+    Three short trainings, averaged: as long as one, and better:
+      deepsvdd train mnist mnist_LeNet runs/q --recipe quick --n_members 3 --seed 0
     Six networks, averaged (above the paper's AUC):
       deepsvdd train mnist mnist_LeNet runs/c --recipe fast --n_members 6
     The same run again, from its settings, with another seed:
