@@ -161,7 +161,7 @@ def shortened(recipe: Recipe, n_epochs: int) -> Recipe:
     )
 
 
-# Quick is for several members: three trainings of 3 + 3 epochs beat one of 10 + 10, by a
+# Quick is for several members: three trainings of 3 + 3 epochs beat one of 10 + 10 by a
 # rule that sees normal data only (benchmarks/quality.py; book/results/recipes.jsonl).
 RECIPES = {
     "paper": {
