@@ -11,6 +11,7 @@ NOTEBOOKS := $(sort $(wildcard book/*.ipynb))
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with book/sanitize.cfg
 
 MATHJAX := book/_extra/vendor/mathjax
+AXE := _build/npm/node_modules/axe-core/axe.min.js
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -32,7 +33,7 @@ book: $(INSTALLED) vendor ## build the book into _build/html
 notebooks: $(INSTALLED) ## run all chapters anew and save their outputs
 	$(BIN)/python book/run.py
 
-vendor: $(MATHJAX)/tex-chtml.js ## copy MathJax into the book, which then needs no network
+vendor: $(MATHJAX)/tex-chtml.js $(AXE) ## copy MathJax into the book, which then needs no network
 
 bench: $(INSTALLED) ## run the timed comparisons
 	$(BIN)/python -m benchmarks
@@ -87,10 +88,15 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '$(EXTRAS)'
 	touch $@
 
-$(MATHJAX)/tex-chtml.js:
-	mkdir -p _build/npm $(@D)/output/chtml/fonts
+# The tests use axe, no page does.
+$(AXE):
+	mkdir -p _build/npm
 	npm install --prefix _build/npm --no-save --no-audit --no-fund --silent \
-	    mathjax@3.2.2 axe-core@4.10.3  # the tests use axe, no page does
+	    mathjax@3.2.2 axe-core@4.10.3
+	touch $@
+
+$(MATHJAX)/tex-chtml.js: $(AXE)
+	mkdir -p $(@D)/output/chtml/fonts
 	cp -R _build/npm/node_modules/mathjax/es5/output/chtml/fonts/woff-v2 $(@D)/output/chtml/fonts/
 	cp _build/npm/node_modules/mathjax/es5/tex-chtml.js $@
 	touch $@
