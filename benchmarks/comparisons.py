@@ -41,6 +41,7 @@ from deepsvdd import (
     Recipe,
     Split,
     build_autoencoder,
+    experiments,
     get_recipe,
     load_dataset,
     one_vs_rest,
@@ -578,7 +579,7 @@ def imports(setting: Setting) -> Sides:
 @comparison("memory", repetitions=(3, 1), unit="MB", warm_up=False)
 def memory(setting: Setting) -> Sides:
     """Peak memory of a process that trains one epoch of either phase and scores."""
-    if not Path("/proc/self/status").exists():
+    if experiments.peak_memory() is None:
         raise Unavailable("the peak is read from /proc, which this system lacks")
     images = len(setting.split.x_test)
     statement = "from benchmarks.comparisons import peak_memory; peak_memory({!r}, {})"
@@ -600,10 +601,7 @@ def peak_memory(side: str, images: int) -> None:
         detector.fit(setting.split.x_train).anomaly_score(setting.split.x_test)
     else:
         plain_fit(setting, recipe)
-    # Not getrusage: its peak includes the process that started this one.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
-    print(int(peak) / 1024)
+    print(experiments.peak_memory())
 
 
 def in_process(statements: str) -> float:

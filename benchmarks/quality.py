@@ -20,9 +20,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from deepsvdd import DeepSVDD, Phase, Recipe, get_recipe, load_dataset, one_vs_rest
+from deepsvdd import DeepSVDD, get_recipe, load_dataset, one_vs_rest
 from deepsvdd.experiments import provenance
 from deepsvdd.metrics import roc_auc
+from deepsvdd.recipes import shortened
 
 DIGITS = range(10)
 EPOCHS = ((2, 2), (3, 3), (5, 5), (10, 10))  # of pretraining, and of training
@@ -69,16 +70,6 @@ def recipe_jobs(digits: Sequence[int]) -> Iterator[dict[str, Any]]:
         yield {"digit": digit, "epochs": list(epochs)}
 
 
-def short(pretraining: int, training: int) -> Recipe:
-    """Shorten the fast recipe."""
-    return Recipe(
-        Phase(lr=3e-3, n_epochs=pretraining, batch_size=200, schedule="one-cycle"),
-        Phase(lr=1e-3, n_epochs=training, batch_size=200, schedule="one-cycle"),
-        warm_up_epochs=2,
-        radius_every=1,
-    )
-
-
 def run_recipe(digit: int, epochs: list[int]) -> dict[str, Any]:
     """Train members on nine tenths of the normal training images.
 
@@ -94,9 +85,8 @@ def run_recipe(digit: int, epochs: list[int]) -> dict[str, Any]:
         normal[:, :, ::-1],
         normal[:, :, :, ::-1],
     )
-    detector = DeepSVDD(
-        recipe=short(*epochs), n_members=MEMBERS, random_state=0, device="cpu"
-    )
+    recipe = shortened(get_recipe("fast", "mnist_LeNet"), *epochs)
+    detector = DeepSVDD(recipe=recipe, n_members=MEMBERS, random_state=0, device="cpu")
     start = time.perf_counter()
     detector.fit(split.x_train[rest])
     seconds = (time.perf_counter() - start) / MEMBERS

@@ -21,7 +21,7 @@ import nbformat
 from nbclient import NotebookClient
 from tqdm import tqdm
 
-from deepsvdd.experiments import provenance
+from deepsvdd.experiments import peak_memory, provenance
 
 BOOK = Path(__file__).parent
 RUNTIMES = BOOK / "runtimes.json"
@@ -62,24 +62,14 @@ def run(path: Path) -> None:
     nbformat.write(notebook, path)
 
 
-def peak_memory(pid: int) -> float | None:
-    """Read the most memory that a process ever had (GB), where the system tells."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return None
-    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
-    return int(peak) / 2**20
-
-
 def note(stem: str, seconds: float, memory: float | None) -> dict[str, Any]:
-    """Keep what a chapter took."""
+    """Keep what a chapter took: seconds, and megabytes at most."""
     import torch
 
     origin = provenance(torch.device("cpu"))
     measured = {
         "seconds": round(seconds),
-        "memory_gb": None if memory is None else round(memory, 1),
+        "memory_gb": None if memory is None else round(memory / 1024, 1),
         "threads": torch.get_num_threads(),
         "processor": origin["machine"]["device"],
         "gpu": torch.cuda.is_available(),

@@ -19,7 +19,7 @@ from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from deepsvdd.checkpoints import Checkpoint
 from deepsvdd.devices import PRECISIONS, resolve_device
@@ -285,7 +285,9 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         seeds = [seed for seed, _ in jobs]
         devices = [feed.device] if feed.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
-            autoencoders = [self._prepare(feed, *job) for job in reversed(jobs)][::-1]
+            (example,) = feed.read([torch.arange(2)])
+            # The first comes last: what its seed has not drawn, the training draws.
+            autoencoders = [self._prepare(example, *job) for job in jobs[::-1]][::-1]
             checkpoints = self._checkpoints(autoencoders, feed, seeds)
             histories: list[dict[str, Any]] = [{} for _ in jobs]
             if self.pretrain:
@@ -321,14 +323,15 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
                 member.center = member.center.double()
         return members
 
-    def _prepare(self, feed: Feed, seed: int, start: Hypersphere | None) -> Autoencoder:
-        """Build one network on the device, from a seed or an earlier network."""
-        (example,) = feed.read([torch.arange(2)])
+    def _prepare(
+        self, example: Tensor, seed: int, start: Hypersphere | None
+    ) -> Autoencoder:
+        """Build one network on the example's device, from a seed or an earlier one."""
         torch.manual_seed(seed)
         autoencoder = self._build(example.cpu())
         if start is not None:
             restart(autoencoder.encoder, start)
-        return autoencoder.to(memory_format=torch.channels_last).to(feed.device)
+        return autoencoder.to(memory_format=torch.channels_last).to(example.device)
 
     def _build(self, example: Tensor) -> Autoencoder:
         """Build the network, check it, and wrap it as an autoencoder's encoder."""
@@ -411,9 +414,15 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         check_is_fitted(self)
         return self._score(self._samples(X, reset=False))
 
-    def _score(self, samples: Tensor | Dataset[Any]) -> NDArray[np.float64]:
-        scores = [self._score_batch(x) for x in self._preprocessed(samples)]
-        return torch.cat(scores).double().cpu().numpy()
+    def _score(
+        self, samples: Tensor | Dataset[Any], shared: bool = False
+    ) -> NDArray[np.float64]:
+        """Score samples (n, ...); shared, of several processes each scores a part."""
+        batches = self._preprocessed(samples, shared)
+        scores = torch.cat([self._score_batch(x) for x in batches]).double()
+        if shared:
+            scores = gathered(scores, len(samples))  # type: ignore[arg-type]
+        return scores.cpu().numpy()
 
     def _score_batch(self, x: Tensor) -> Tensor:
         """Score one preprocessed batch (b, ...); returns (b,)."""
@@ -450,16 +459,20 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         """Score of the decision boundary by scikit-learn's sign."""
         return -self.threshold_
 
-    def _preprocessed(self, samples: Tensor | Dataset[Any]) -> Iterator[Tensor]:
+    def _preprocessed(
+        self, samples: Tensor | Dataset[Any], shared: bool = False
+    ) -> Iterator[Tensor]:
         """Yield batches ready for the networks, so that memory use stays bounded."""
         device = self.members_[0].center.device
         if isinstance(samples, Tensor):
-            for batch in samples.split(SCORING_BATCH):
+            own = share(samples) if shared else samples
+            for batch in own.split(SCORING_BATCH):
                 yield channels_last(self.preprocessor_(batch.to(device)))
             return
         stream = self._stream(samples, self.preprocessor_, device)
-        everything = torch.arange(len(stream)).split(SCORING_BATCH)
-        yield from stream.read(everything)
+        indices = torch.arange(len(stream))
+        own = share(indices) if shared else indices
+        yield from stream.read(own.split(SCORING_BATCH))
 
     def _set_threshold(self, samples: Tensor | Dataset[Any]) -> None:
         """Fix the decision boundary from the parameters and the training scores."""
@@ -468,19 +481,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             return
         auto = self.contamination == "auto"
         fraction = self.nu if auto else float(self.contamination)
-        # Of several processes each scores its share.
-        own: Any = samples
-        if n_processes() > 1:
-            indices = share(torch.arange(len(samples)))  # type: ignore[arg-type]
-            own = (
-                samples[indices]
-                if isinstance(samples, Tensor)
-                else Subset(samples, indices.tolist())
-            )
-        device = self.members_[0].center.device
-        scores = torch.from_numpy(self._score(own)).to(device)
-        scores = gathered(scores, len(samples)).cpu()  # type: ignore[arg-type]
-        self.threshold_ = threshold_between(scores.numpy(), fraction)
+        scores = self._score(samples, shared=True)
+        self.threshold_ = threshold_between(scores, fraction)
 
     # ---------------------------------------------------------------- validation
 

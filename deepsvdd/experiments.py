@@ -126,6 +126,19 @@ def redrawn(network: str | nn.Module, seed: int) -> str | nn.Module:
     return network
 
 
+def peak_memory(pid: int | str = "self") -> float | None:
+    """Read the most memory that a process ever had (MB), where the system tells.
+
+    Not getrusage's figure: that includes the process that started this one.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return None
+    (peak,) = (line.split()[1] for line in lines if line.startswith("VmHWM"))
+    return int(peak) / 1024
+
+
 def mean_and_std(values: list[float]) -> tuple[float, float]:
     """Return mean and sample standard deviation (n − 1); of one value it is NaN."""
     std = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")

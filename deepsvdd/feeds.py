@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from deepsvdd.distributed import share
+from deepsvdd.images import ImageArray
 from deepsvdd.preprocessing import Preprocessor
 from deepsvdd.samples import image_batch
 
@@ -256,8 +257,6 @@ def read_images(
 
 def as_images(X: Any) -> Dataset[Any] | None:
     """Return what is to be streamed: a data set, a memory-mapped array; else None."""
-    from deepsvdd.images import ImageArray
-
     if isinstance(X, Dataset):
         if not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
             raise ValueError(

@@ -152,12 +152,12 @@ FAST_VECTORS = Recipe(
 )
 
 
-def shortened(recipe: Recipe, n_epochs: int) -> Recipe:
-    """Cut both phases down to some epochs."""
+def shortened(recipe: Recipe, pretraining: int, training: int) -> Recipe:
+    """Give both phases other numbers of epochs."""
     return replace(
         recipe,
-        pretraining=replace(recipe.pretraining, n_epochs=n_epochs),
-        training=replace(recipe.training, n_epochs=n_epochs),
+        pretraining=replace(recipe.pretraining, n_epochs=pretraining),
+        training=replace(recipe.training, n_epochs=training),
     )
 
 
@@ -176,10 +176,10 @@ RECIPES = {
         "mlp": FAST_VECTORS,
     },
     "quick": {
-        "": shortened(FAST, 3),
-        "cifar10_LeNet": shortened(FAST_CIFAR10, 3),
-        "cifar10_LeNet_ELU": shortened(FAST_CIFAR10, 3),
-        "mlp": shortened(FAST_VECTORS, 12),
+        "": shortened(FAST, 3, 3),
+        "cifar10_LeNet": shortened(FAST_CIFAR10, 3, 3),
+        "cifar10_LeNet_ELU": shortened(FAST_CIFAR10, 3, 3),
+        "mlp": shortened(FAST_VECTORS, 12, 12),
     },
 }
 

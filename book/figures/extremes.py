@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from deepsvdd.files import atomic_write
 from deepsvdd.metrics import roc_auc
 from deepsvdd.networks import default_network
 from deepsvdd.plots import extremes
+from deepsvdd.recipes import shortened
 
 SHOWN, COLUMNS = 32, 8  # images of each kind, in rows of eight
 PER_PICTURE = 5  # classes
@@ -90,11 +91,7 @@ def settings_of(options: argparse.Namespace, dataset: Dataset) -> Run:
     network = default_network(dataset.x_train.shape[1:])
     recipe = get_recipe("fast", network)
     if options.epochs is not None:
-        recipe = replace(
-            recipe,
-            pretraining=replace(recipe.pretraining, n_epochs=options.epochs),
-            training=replace(recipe.training, n_epochs=options.epochs),
-        )
+        recipe = shortened(recipe, options.epochs, options.epochs)
     return {
         "dataset": dataset.name,
         "network": network,
