@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
-EXTRAS := .[book,test,dev]
+EXTRAS := .[book,cluster,adversarial,course,test,dev]
 
 CODE := $(wildcard deepsvdd tests benchmarks)
 NOTEBOOKS := $(sort $(wildcard book/*.ipynb))

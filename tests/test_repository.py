@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.metadata
+import itertools
 import json
 import re
 import shutil
@@ -89,7 +90,7 @@ def project() -> dict:
 @pytest.fixture(scope="module")
 def requirements(project) -> list[Requirement]:
     extras = project["optional-dependencies"]
-    lines = [*project["dependencies"], *extras["book"], *extras["test"], *extras["dev"]]
+    lines = [*project["dependencies"], *itertools.chain(*extras.values())]
     return [Requirement(line) for line in lines]
 
 
