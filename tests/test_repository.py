@@ -31,14 +31,15 @@ MEGABYTE = 2**20
 # are the front door, above the top floor. A new module is added here.
 FLOORS = (
     {"errors", "files", "version", "published"},
-    {"samples", "metrics", "objectives", "layers", "recipes", "images"},
-    {"devices", "distributed", "stacking"},
+    {"samples", "metrics", "objectives", "layers", "recipes", "images", "results"},
+    {"devices", "distributed", "stacking", "engines"},
     {"datasets", "networks", "persistence", "checkpoints", "plots", "preprocessing"},
     {"feeds"},
     {"optimisation"},
     {"training"},
     {"estimator"},
     {"experiments"},
+    {"sweeps"},
     {"cli"},
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
