@@ -121,6 +121,7 @@ _SOURCES = {
 
 
 DATASETS = tuple(_SOURCES)
+CLASS_NAMES = {name: source.classes for name, source in _SOURCES.items()}
 
 
 def load_dataset(

@@ -36,10 +36,10 @@ FLOORS = (
     {"datasets", "networks", "persistence", "checkpoints", "plots", "preprocessing"},
     {"feeds"},
     {"optimisation"},
-    {"training"},
+    {"training", "baselines"},
     {"estimator"},
     {"experiments"},
-    {"sweeps"},
+    {"sweeps", "reports"},
     {"cli"},
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
