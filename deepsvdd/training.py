@@ -168,6 +168,28 @@ def pretrain_autoencoder(
     return history
 
 
+def reconstruction_scores(autoencoder: nn.Module, x: Tensor) -> Tensor:
+    """Score by the reconstruction error: the paper's baseline DCAE (Section 4.1).
+
+    Parameters
+    ----------
+    autoencoder : Module
+        Pretrained; applied in evaluation mode.
+    x : Tensor of shape (n, ...)
+        Preprocessed data, on its device.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        Summed squared error of each sample, without gradients.
+    """
+    errors = [
+        (evaluate(autoencoder, batch) - batch).square().flatten(1).sum(dim=1)
+        for batch in x.split(SCORING_BATCH)
+    ]
+    return torch.cat(errors)
+
+
 def pretrain_autoencoders(
     autoencoders: Sequence[nn.Module],
     x: Tensor | Feed,

@@ -36,7 +36,7 @@ FLOORS = (
     {"datasets", "networks", "persistence", "checkpoints", "plots", "preprocessing"},
     {"feeds"},
     {"optimisation"},
-    {"training"},
+    {"training", "baselines"},
     {"estimator"},
     {"experiments"},
     {"cli"},
