@@ -1,4 +1,4 @@
-"""The command line: ``deepsvdd train | fit | score | info``, a module each."""
+"""The command line: ``deepsvdd train | fit | …``, a module each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import click
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.version import __version__
 
-COMMANDS = ("train", "fit", "score", "info")
+COMMANDS = ("train", "fit", "score", "info", "signs")
 
 
 class Commands(click.Group):
