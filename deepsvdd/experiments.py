@@ -174,7 +174,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "system": f"{platform.system()} {platform.machine()}",
         },
-        "command": shlex.join([*_program(), *sys.argv[1:]]),
+        "command": shlex.join([*program(), *sys.argv[1:]]),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
@@ -203,7 +203,7 @@ def _git(*words: str) -> str | None:
     return done.stdout.strip()
 
 
-def _program() -> list[str]:
+def program() -> list[str]:
     """Say how this program was called, so that it can be called again."""
     path = Path(sys.argv[0])
     if path.name == "__main__.py":

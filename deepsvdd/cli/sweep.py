@@ -1,0 +1,212 @@
+"""``deepsvdd sweep``: many runs, one command, one file of results."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from tqdm import tqdm
+
+from deepsvdd.datasets import DATASETS
+from deepsvdd.devices import PRECISIONS
+from deepsvdd.engines import ENGINES, cores, run_locally, run_on_ray
+from deepsvdd.networks import NETWORKS
+from deepsvdd.results import Line, ResultsFile, key_of
+from deepsvdd.sweeps import METHODS, Settings, Task, plan, sweep
+
+
+def whole_numbers(text: str, name: str) -> list[int]:
+    """Read ``0-9`` or ``0,3,5-7``."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()):
+            raise ValueError(f"{name} must be like 0-9 or 0,3,5-7; got {text!r}")
+        numbers += range(int(low), int(high or low) + 1)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f"{name} must be different numbers; got {text!r}")
+    return numbers
+
+
+def class_names(text: str) -> list[int | str] | None:
+    """Read ``all``, ``3,5-7`` or ``cat,dog``."""
+    if text == "all":
+        return None
+    if text[:1].isdecimal():
+        return list(whole_numbers(text, "normal_class"))
+    return [part.strip() for part in text.split(",")]
+
+
+@click.command(name="sweep", short_help="Run a grid of experiments, and resume it.")
+@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--dataset",
+    "datasets",
+    type=click.Choice(DATASETS),
+    multiple=True,
+    default=("mnist",),
+    show_default=True,
+    help="Repeat for several.",
+)
+@click.option(
+    "--normal_class",
+    default="all",
+    show_default=True,
+    help="all, or numbers (3,5-7), or names (cat,dog).",
+)
+@click.option(
+    "--method",
+    "methods",
+    type=click.Choice(METHODS),
+    multiple=True,
+    default=("one-class", "soft-boundary"),
+    show_default=True,
+    help="Repeat for several; those that train networks share the pretraining.",
+)
+@click.option(
+    "--recipe",
+    "recipes",
+    multiple=True,
+    default=("fast",),
+    show_default=True,
+    help="fast, quick, paper; fast:7+5 for other numbers of epochs. Repeat for more.",
+)
+@click.option("--seeds", default="0", show_default=True, help="0-9, or 0,3,5-7.")
+@click.option(
+    "--ensembles", is_flag=True, help="Add the ensemble of all seeds' networks."
+)
+@click.option("--nu", default=0.1, show_default=True, help="ν, where a method has one.")
+@click.option(
+    "--network",
+    type=click.Choice(("auto", *NETWORKS)),
+    default="auto",
+    show_default=True,
+)
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True
+)
+@click.option(
+    "--data_path", type=click.Path(file_okay=False), help="Folder of the data sets."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default="local",
+    show_default=True,
+    help="Processes of this machine, or a Ray cluster (pip install "
+    "'deepsvdd[cluster]').",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    help="Local: runs at a time; by default one for every --threads cores.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Cores of each run. The last digits of a result depend on it.",
+)
+@click.option("--address", help="Ray: of the cluster; without it, this machine is one.")
+def command(
+    output: Path,
+    datasets: tuple[str, ...],
+    normal_class: str,
+    methods: tuple[str, ...],
+    recipes: tuple[str, ...],
+    seeds: str,
+    ensembles: bool,
+    engine: str,
+    jobs: int | None,
+    threads: int,
+    address: str | None,
+    **settings: Any,
+) -> None:
+    """Train and test all combinations, and write a line for each run to OUTPUT.
+
+    OUTPUT holds JSON lines: dataset, normal_class, method, recipe, seed, auc, …, and
+    provenance. Runs that stand in it are left out: interrupt the command, or lose the
+    machine, and the same command goes on. Then see `deepsvdd report OUTPUT`.
+
+    \b
+    All digits, both objectives, ten seeds (some 15 minutes on two cores):
+      deepsvdd sweep mnist.jsonl --seeds 0-9 --ensembles
+    The paper's protocol:
+      deepsvdd sweep paper.jsonl --recipe paper --seeds 0-9
+    Colour images, with shorter training:
+      deepsvdd sweep cifar10.jsonl --dataset cifar10 --recipe fast:7+7 --seeds 0-2
+    On a cluster that runs already:
+      deepsvdd sweep all.jsonl --dataset mnist --dataset fashion_mnist --seeds 0-9 \\
+        --engine ray --address auto
+    """
+    grid = Settings(**settings)
+    if engine == "local":
+        if address:
+            raise ValueError(f"address is for engine ray; got {address!r}")
+        workers = jobs or max(len(cores()) // threads, 1)
+        run: Any = partial(run_locally, n_jobs=workers, n_threads=threads)
+    else:
+        if jobs:
+            raise ValueError(f"jobs is for engine local; got {jobs}")
+        n_gpus = int(grid.device.startswith("cuda"))
+        run = partial(run_on_ray, address=address, n_threads=threads, n_gpus=n_gpus)
+    tasks = plan(
+        datasets,
+        class_names(normal_class),
+        methods,
+        recipes,
+        whole_numbers(seeds, "seeds"),
+        grid,
+    )
+    with ResultsFile(output) as file:
+        failures = carry_out(tasks, file, run, ensembles)
+    if failures:
+        raise ChildProcessError(
+            f"{len(failures)} task(s) failed, the others are in '{output}'; first "
+            f"{failures[0]}: the same command tries again what is missing"
+        )
+    click.echo(f"{output}: {len(file.lines)} runs; next: deepsvdd report {output}")
+
+
+def carry_out(
+    tasks: list[Task], file: ResultsFile, engine: Any, ensembles: bool
+) -> list[str]:
+    """Run the sweep with a progress bar; return what failed."""
+    failures: list[str] = []
+    total = sum(len(task.run_keys()) for task in tasks)
+    before = len(file.lines)
+    wanted = {key for task in tasks for key in task.run_keys()}
+    done = sum(key_of(line) in wanted for line in file.lines)
+    if done:
+        click.echo(f"{file.path}: {done} of {total} runs are done")
+    with tqdm(total=total, initial=done, unit="run", smoothing=0) as bar:
+
+        def on_run(line: Line) -> None:
+            flag = ", COLLAPSED" if line.get("collapsed") else ""
+            bar.set_postfix_str(
+                f"{line['dataset']} {line['normal_class']} {line['method']}: AUC "
+                f"{100 * line['auc']:.1f} %{flag}"
+            )
+            bar.update("n_members" not in line)
+
+        def on_failure(task: Task, error: Exception) -> None:
+            what = f"{task.dataset} {task.normal_class} {'/'.join(task.methods)}"
+            failures.append(f"{what}, seed {task.seeds[0]}: {error}")
+            bar.write(f"failed: {failures[-1]}")
+
+        sweep(
+            tasks,
+            file,
+            engine,
+            ensembles=ensembles,
+            on_run=on_run,
+            on_failure=on_failure,
+        )
+    n_collapsed = sum(bool(line.get("collapsed")) for line in file.lines[before:])
+    if n_collapsed:
+        click.secho(f"warning: {n_collapsed} run(s) collapsed", fg="yellow", err=True)
+    return failures

@@ -1,0 +1,149 @@
+"""Files of results: one JSON object a line, one line a finished run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from deepsvdd.files import cannot_write
+
+# What tells one run from another; a file holds each combination at most once.
+KEY = ("dataset", "normal_class", "method", "recipe", "nu", "precision", "seed")
+
+Line = dict[str, Any]
+
+
+def key_of(line: Line) -> tuple[Any, ...]:
+    """Return what tells a run from all others."""
+    return tuple(line.get(name) for name in KEY)
+
+
+def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Line]:
+    """Read files of results.
+
+    Parameters
+    ----------
+    paths : iterable of path-like
+        Files of JSON lines. Of a run that stands in several, the first counts.
+
+    Returns
+    -------
+    list of dict
+        One a run, in the order of the files.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If a line is not JSON, or lacks what tells a run from others.
+    """
+    runs: dict[tuple[Any, ...], Line] = {}
+    for path in paths:
+        for line in _parsed(Path(path), Path(path).read_bytes()):
+            runs.setdefault(key_of(line), line)
+    return list(runs.values())
+
+
+def _parsed(path: Path, content: bytes) -> list[Line]:
+    lines = []
+    for number, text in enumerate(content.splitlines(), start=1):
+        try:
+            line = json.loads(text)
+        except ValueError:
+            line = None
+        if not isinstance(line, dict) or not {"dataset", "method", "seed"} <= set(line):
+            raise ValueError(
+                f"line {number} of '{path}' must be a JSON object with dataset, method "
+                f"and seed; got {text[:60]!r}"
+            )
+        lines.append(line)
+    return lines
+
+
+class ResultsFile:
+    """A file of results, open for appending by one process at a time.
+
+    A context manager. A line is written by one call and flushed to the disk, so that a
+    killed process leaves whole lines; half a line, which only a power cut can leave, is
+    cut off when the file is next opened.
+
+    Parameters
+    ----------
+    path : path-like
+        Created, folders and all, if it does not exist.
+
+    Attributes
+    ----------
+    lines : list of dict
+        All runs of the file.
+
+    Raises
+    ------
+    BlockingIOError
+        If another process has the file open.
+    OSError
+        If it cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self.lines: list[Line] = []
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> ResultsFile:
+        """Open, lock, mend and read the file."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = self.path.open("ab+")
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        _lock(self._file, self.path)
+        self._file.seek(0)
+        content = self._file.read()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            self._file.truncate(whole)
+        self.lines = _parsed(self.path, content[:whole])
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file, and so unlock it."""
+        if self._file:
+            self._file.close()
+
+    def append(self, line: Line) -> None:
+        """Write one run."""
+        assert self._file, "use it in a with statement"
+        text = json.dumps(line, allow_nan=False) + "\n"
+        try:
+            os.write(self._file.fileno(), text.encode())
+            os.fsync(self._file.fileno())
+        except OSError as error:
+            raise cannot_write(self.path, error) from error
+        self.lines.append(line)
+
+
+def _lock(file: IO[bytes], path: Path) -> None:
+    """Refuse a file that another process appends to, where the system can tell."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise BlockingIOError(
+            f"'{path}' is being written by another sweep: wait for its end, or choose "
+            "another file"
+        ) from None

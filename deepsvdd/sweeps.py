@@ -1,0 +1,486 @@
+"""Sweeps: the paper's protocol over data sets, classes, methods and seeds."""
+
+from __future__ import annotations
+
+import copy
+import shlex
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepsvdd.datasets import Split, load_dataset, one_vs_rest
+from deepsvdd.devices import resolve_device
+from deepsvdd.errors import CollapseWarning
+from deepsvdd.estimator import channels_last, trains_at_once
+from deepsvdd.experiments import program, provenance
+from deepsvdd.feeds import InMemory
+from deepsvdd.files import atomic_write
+from deepsvdd.metrics import average_precision, roc_auc
+from deepsvdd.networks import Autoencoder, build_autoencoder, default_network
+from deepsvdd.preprocessing import Preprocessor
+from deepsvdd.recipes import Phase, Recipe, get_recipe, shortened
+from deepsvdd.results import Line, ResultsFile, key_of
+from deepsvdd.training import (
+    OBJECTIVES,
+    Hypersphere,
+    pretrain_autoencoders,
+    reconstruction_errors,
+    train_hyperspheres,
+)
+
+NETWORK_METHODS = (*OBJECTIVES, "dcae")
+METHODS = NETWORK_METHODS
+
+Run = tuple[Line, NDArray[np.float32] | None]  # and its scores, where they are kept
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is the same for all runs of a sweep.
+
+    Attributes
+    ----------
+    nu : float
+        ν of the soft-boundary objective and of the OC-SVM.
+    precision : {"float32", "bf16"}
+        Of the networks' training.
+    device : str
+        Of the networks.
+    network : str
+        "auto" chooses by the data set.
+    data_path : str, optional
+        Folder of the data sets.
+    """
+
+    nu: float = 0.1
+    precision: str = "float32"
+    device: str = "auto"
+    network: str = "auto"
+    data_path: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Runs that belong together: they share pretrained autoencoders, or are one.
+
+    Attributes
+    ----------
+    dataset : str
+    normal_class : int
+    methods : tuple of str
+        Some of ``NETWORK_METHODS``, or one of ``BASELINES``.
+    recipe : str or None
+        As for :func:`find_recipe`; None for baselines.
+    seeds : tuple of int
+        On a GPU, their networks are trained as a stack.
+    settings : Settings
+    """
+
+    dataset: str
+    normal_class: int
+    methods: tuple[str, ...]
+    recipe: str | None
+    seeds: tuple[int, ...]
+    settings: Settings = Settings()
+
+    def run_keys(self) -> list[tuple[Any, ...]]:
+        """Name the runs as :func:`deepsvdd.results.key_of` does."""
+        return [key_of(self.line(m, s)) for m, s in product(self.methods, self.seeds)]
+
+    def line(self, method: str, seed: int) -> Line:
+        """Begin the line of a run: what tells it from others."""
+        networks = self.recipe is not None
+        nu = self.settings.nu if method in ("soft-boundary", "ocsvm") else None
+        return {
+            "dataset": self.dataset,
+            "normal_class": self.normal_class,
+            "method": method,
+            "recipe": self.recipe,
+            "nu": nu,
+            "precision": self.settings.precision if networks else None,
+            "seed": seed,
+        }
+
+
+def find_recipe(text: str, network: str) -> Recipe:
+    """Find a named recipe, for example "fast", or one shortened: "fast:7+5".
+
+    Parameters
+    ----------
+    text : str
+        Name as for :func:`deepsvdd.get_recipe`; after a colon the epochs of pretraining
+        and training.
+    network : str
+        Name of the network.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> find_recipe("fast:7+5", "mnist_LeNet").training.n_epochs
+    5
+    """
+    name, colon, epochs = text.partition(":")
+    recipe = get_recipe(name, network)
+    if not colon:
+        return recipe
+    numbers = epochs.split("+")
+    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
+        raise ValueError(f"recipe must be NAME or NAME:EPOCHS+EPOCHS; got {text!r}")
+    return shortened(recipe, int(numbers[0]), int(numbers[1]))
+
+
+# ----------------------------------------------------------------------------- planning
+
+
+def plan(
+    datasets: Sequence[str],
+    classes: Sequence[int | str] | None,
+    methods: Sequence[str],
+    recipes: Sequence[str],
+    seeds: Sequence[int],
+    settings: Settings,
+) -> list[Task]:
+    """List the tasks of a grid, seed by seed, so that early tables have all classes.
+
+    Parameters
+    ----------
+    datasets, methods, recipes : sequences of str
+    classes : sequence of int or str, optional
+        Normal classes, numbers or names; by default all of a data set.
+    seeds : sequence of int
+        Methods without chance in them run with the first one only.
+    settings : Settings
+
+    Returns
+    -------
+    list of Task
+
+    Raises
+    ------
+    ValueError
+        If something of it is unknown.
+    """
+    for method in methods:
+        if method not in METHODS:
+            raise ValueError(f"method must be one of {METHODS}; got {method!r}")
+    learned = tuple(m for m in dict.fromkeys(methods) if m in NETWORK_METHODS)
+    stacked = trains_at_once(resolve_device(settings.device))
+    groups = [tuple(seeds)] if stacked else [(seed,) for seed in seeds]
+    normal = {name: _normal_classes(name, classes, settings) for name in datasets}
+    tasks = []
+    for group, name in product(groups, datasets):
+        shape = load_dataset(name, settings.data_path).x_train.shape[1:]
+        for recipe in recipes if learned else ():
+            find_recipe(recipe, network_for(name, shape, settings))
+            for index in normal[name]:
+                tasks.append(Task(name, index, learned, recipe, group, settings))
+    return tasks
+
+
+def _normal_classes(
+    name: str, classes: Sequence[int | str] | None, settings: Settings
+) -> list[int]:
+    dataset = load_dataset(name, settings.data_path)
+    if classes is None:
+        return np.unique(dataset.y_train).tolist()
+    return [one_vs_rest(dataset, label).normal_classes[0] for label in classes]
+
+
+def network_for(dataset: str, shape: tuple[int, ...], settings: Settings) -> str:
+    """Choose the paper's network for a data set."""
+    if settings.network != "auto":
+        return settings.network
+    return default_network(shape)
+
+
+def remaining(tasks: Iterable[Task], done: set[tuple[Any, ...]]) -> list[Task]:
+    """Leave out the runs that are done; a task keeps the methods that miss some."""
+    left = []
+    for task in tasks:
+        methods = tuple(
+            method
+            for method in task.methods
+            if not done.issuperset(replace(task, methods=(method,)).run_keys())
+        )
+        if methods:
+            left.append(replace(task, methods=methods))
+    return left
+
+
+# ------------------------------------------------------------------------------ running
+
+
+def run_task(task: Task) -> list[Run]:
+    """Train and test.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    list of (dict, ndarray of shape (m,) or None)
+        A run's line of results, and for Deep SVDD the distances ‖φ(x) − c‖ of the test
+        images in units of their mean over the training data, which ensembles average.
+    """
+    split = one_vs_rest(
+        load_dataset(task.dataset, task.settings.data_path), task.normal_class
+    )
+    return run_on(task, split)
+
+
+def run_on(task: Task, split: Split) -> list[Run]:
+    """Run a task on given data; :func:`run_task` loads what the task names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)  # the line says so
+        return _network_runs(task, split)
+
+
+def _network_runs(task: Task, split: Split) -> list[Run]:
+    settings = task.settings
+    device = resolve_device(settings.device)
+    shape = split.x_train.shape[1:]
+    network = network_for(task.dataset, shape, settings)
+    recipe = find_recipe(task.recipe or "", network)
+    preprocessor = Preprocessor.fit(as_tensor(split.x_train), "gcn_l1")
+    x = channels_last(preprocessor(as_tensor(split.x_train)).to(device))
+    x_test = channels_last(preprocessor(as_tensor(split.x_test)).to(device))
+
+    autoencoders = [_built(network, shape, seed, device) for seed in task.seeds]
+    control = [
+        roc_auc(split.y_test, sphere.squared_distances(x_test))
+        for sphere in _untrained(autoencoders, x, task.seeds)
+    ]
+    common: Any = {"seeds": task.seeds, "precision": settings.precision}
+    histories = pretrain_autoencoders(autoencoders, x, recipe.pretraining, **common)
+    origin = _provenance(device)
+    runs: list[Run] = []
+    for method in task.methods:
+        detectors: list[Any] = autoencoders
+        if method in OBJECTIVES:
+            detectors = train_hyperspheres(
+                [copy.deepcopy(autoencoder.encoder) for autoencoder in autoencoders],
+                InMemory(x),
+                recipe,
+                objective=method,
+                nu=settings.nu,
+                **common,
+            )
+        for seed, detector, history, untrained in zip(
+            task.seeds, detectors, histories, control, strict=True
+        ):
+            scores, seconds = timed(_scores, detector, x_test)
+            runs.append(
+                (
+                    task.line(method, seed)
+                    | _quality(split, scores)
+                    | {"untrained_auc": untrained}
+                    | _training(recipe, history, detector)
+                    | {"test_seconds": seconds, "network": network}
+                    | {"provenance": origin},
+                    scores if method in OBJECTIVES else None,
+                )
+            )
+    return runs
+
+
+def as_tensor(images: NDArray[Any]) -> Tensor:
+    """Copy images: the data sets' own arrays are read-only, of which torch warns."""
+    return torch.from_numpy(images.copy())
+
+
+def _built(
+    network: str, shape: tuple[int, ...], seed: int, device: torch.device
+) -> Autoencoder:
+    """Draw the weights that the estimator draws from a seed."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        autoencoder = build_autoencoder(network, shape)
+    return autoencoder.to(memory_format=torch.channels_last).to(device)
+
+
+def _untrained(
+    autoencoders: list[Autoencoder], x: Tensor, seeds: tuple[int, ...]
+) -> list[Hypersphere]:
+    """Give each network its center, and no training."""
+    nothing = Recipe(training=Phase(n_epochs=0))
+    encoders = [copy.deepcopy(autoencoder.encoder) for autoencoder in autoencoders]
+    return train_hyperspheres(encoders, x, nothing, seeds=seeds)
+
+
+def _scores(detector: Hypersphere | Autoencoder, x: Tensor) -> NDArray[np.float32]:
+    """Score test images (m, ...): normalised distances, or reconstruction errors."""
+    if isinstance(detector, Hypersphere):
+        scores = detector.squared_distances(x).sqrt() / detector.mean_distance
+    else:
+        scores = reconstruction_errors(detector, x)
+    return scores.float().cpu().numpy()
+
+
+def _quality(split: Split, scores: NDArray[Any]) -> Line:
+    return {
+        "auc": roc_auc(split.y_test, scores),
+        "average_precision": average_precision(split.y_test, scores),
+        "n_train": len(split.x_train),
+    }
+
+
+def _training(
+    recipe: Recipe, pretraining: dict[str, Any], detector: Hypersphere | Autoencoder
+) -> Line:
+    """Describe how one network was trained."""
+    line: Line = {
+        "epochs": [recipe.pretraining.n_epochs, recipe.training.n_epochs],
+        "pretrain_seconds": sum(pretraining["seconds"]),
+    }
+    if isinstance(detector, Hypersphere):
+        line["train_seconds"] = sum(detector.history["training"]["seconds"])
+        line["radius"] = detector.radius
+        line["collapsed"] = detector.collapsed
+    return line
+
+
+def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """Call a function; return its result and the seconds it took."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, time.perf_counter() - start
+
+
+@lru_cache(maxsize=4)
+def _provenance(device: torch.device) -> dict[str, Any]:
+    """Ask git and the system once a process: all runs of a sweep are of one commit."""
+    return provenance(device)
+
+
+# ---------------------------------------------------------------------------- the sweep
+
+
+def sweep(
+    tasks: Sequence[Task],
+    file: ResultsFile,
+    engine: Callable[[Callable[[Task], list[Run]], list[Task]], Iterator[Any]],
+    *,
+    ensembles: bool = False,
+    on_run: Callable[[Line], None] = lambda line: None,
+    on_failure: Callable[[Task, Exception], None] = lambda task, error: None,
+) -> None:
+    """Carry out the tasks that a file of results lacks.
+
+    Parameters
+    ----------
+    tasks : sequence of Task
+    file : ResultsFile
+        Open. Beside it, the folder ``FILE.scores`` keeps the test scores of Deep SVDD.
+    engine : callable
+        :func:`deepsvdd.engines.run_locally` or ``run_on_ray``, with settings.
+    ensembles : bool
+        Whether to add, for each objective and class, the ensemble of all its seeds.
+    on_run : callable
+        Called with every line when it has been written.
+    on_failure : callable
+        Called with every task that failed, and why. Repeat the sweep to try it again.
+    """
+    command = shlex.join([*program(), *sys.argv[1:]])
+    done = {key_of(line) for line in file.lines}
+    scored = {
+        key_of(line) for line in file.lines if score_file(file.path, line).exists()
+    }
+    todo = remaining(tasks, done)
+    if ensembles:  # scores that somebody has deleted are computed again
+        missing = done - scored
+        groups = ensemble_groups(tasks)
+        wanted = {
+            key for line, keys in groups if key_of(line) not in done for key in keys
+        }
+        todo = remaining(tasks, done - (missing & wanted))
+    for index, outcome in engine(run_task, todo):
+        if isinstance(outcome, BaseException):
+            if not isinstance(outcome, Exception):
+                raise outcome
+            on_failure(todo[index], outcome)
+            continue
+        for line, scores in outcome:
+            if scores is not None:
+                with atomic_write(score_file(file.path, line)) as temporary:
+                    np.save(temporary, scores)
+            if key_of(line) in done:
+                continue
+            line["provenance"] = line["provenance"] | {"command": command}
+            file.append(line)
+            done.add(key_of(line))
+            on_run(line)
+    if ensembles:
+        for line, keys in ensemble_groups(tasks):
+            if key_of(line) not in done and done.issuperset(keys):
+                file.append(_ensemble(line, keys, file, tasks))
+                on_run(line)
+
+
+def score_file(results: Path, line: Line) -> Path:
+    """Name the file of a run's test scores."""
+    parts = [str(line[name]) for name in ("dataset", "normal_class", "method")]
+    parts += [str(line["recipe"]).replace(":", "_"), str(line["nu"])]
+    parts += [str(line["precision"]), str(line["seed"])]
+    return results.with_name(results.name + ".scores") / f"{'-'.join(parts)}.npy"
+
+
+def ensemble_groups(
+    tasks: Iterable[Task],
+) -> list[tuple[Line, list[tuple[Any, ...]]]]:
+    """Pair the beginning of each ensemble's line with the keys of its members."""
+    members: dict[tuple[Any, ...], list[Line]] = {}
+    for task in tasks:
+        for method, seed in product(task.methods, task.seeds):
+            if method in OBJECTIVES:
+                line = task.line(method, seed)
+                group = tuple(v for k, v in line.items() if k != "seed")
+                members.setdefault(group, []).append(line)
+    groups = []
+    for lines in members.values():
+        if len(lines) > 1:
+            name = f"{lines[0]['method']}-x{len(lines)}"
+            groups.append((lines[0] | {"method": name}, [key_of(li) for li in lines]))
+    return groups
+
+
+def _ensemble(
+    line: Line, keys: list[tuple[Any, ...]], file: ResultsFile, tasks: Sequence[Task]
+) -> Line:
+    """Average the members' scores, and test the mean."""
+    runs = {key_of(run): run for run in file.lines}
+    members = [runs[key] for key in keys]
+    scores = np.stack([np.load(score_file(file.path, run)) for run in members])
+    settings = tasks[0].settings
+    dataset = load_dataset(line["dataset"], settings.data_path)
+    split = one_vs_rest(dataset, line["normal_class"])
+    counts = np.arange(1, len(scores) + 1)[:, None]
+    means = np.cumsum(scores, axis=0, dtype=np.float64) / counts  # (M, m)
+    line |= _quality(split, means[-1])
+    line |= {
+        "n_members": len(members),
+        "members": [run["seed"] for run in members],
+        "auc_of_first_members": [roc_auc(split.y_test, mean) for mean in means],
+        "untrained_auc": float(np.mean([run["untrained_auc"] for run in members])),
+        "epochs": members[0]["epochs"],
+        "collapsed": any(run["collapsed"] for run in members),
+        "provenance": members[-1]["provenance"],
+    }
+    for name in ("pretrain_seconds", "train_seconds", "test_seconds"):
+        line[name] = sum(run[name] for run in members)
+    return line
