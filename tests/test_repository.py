@@ -38,8 +38,8 @@ FLOORS = (
     {"feeds"},
     {"optimisation"},
     {"training"},
-    {"estimator"},
-    {"experiments"},
+    {"estimator", "classifiers"},
+    {"experiments", "attacks"},
     {"sweeps"},
     {"cli"},
 )

@@ -13,7 +13,7 @@ import click
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.version import __version__
 
-COMMANDS = ("train", "fit", "score", "info", "sweep", "signs")
+COMMANDS = ("train", "fit", "score", "info", "sweep", "signs", "attack")
 
 
 class Commands(click.Group):
