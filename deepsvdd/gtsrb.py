@@ -42,9 +42,11 @@ COLUMNS = (
     *("Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId"),
 )
 DRAWN = "drawn.json"  # beside GTSRB: the signs are drawn; see deepsvdd.signs
-_TRAINING = ("GTSRB/Final_Training/Images", "GTSRB/Training")
-_TEST = "GTSRB/Final_Test/Images"
-_TEST_TABLE = "GT-final_test.csv"
+# Below the folder gtsrb
+TRAINING = "GTSRB/Training"
+TEST = "GTSRB/Final_Test/Images"
+TEST_TABLE = "GT-final_test.csv"
+_TRAININGS = ("GTSRB/Final_Training/Images", TRAINING)
 Region = tuple[int, int, int, int]  # left, top, right, bottom; the last two excluded
 
 
@@ -57,33 +59,15 @@ class Sign(NamedTuple):
     class_id: int
 
 
-def training_folder(folder: Path, class_id: int) -> Path:
-    """Name the folder of a class's training images, below the folder ``gtsrb``."""
-    return folder / _TRAINING[-1] / f"{class_id:05d}"
-
-
 def training_table(folder: Path) -> Path:
     """Name the table of a class's folder."""
     return folder / f"GT-{folder.name}.csv"
 
 
-def test_folder(folder: Path) -> Path:
-    """Name the folder of the test images, below the folder ``gtsrb``."""
-    return folder / _TEST
-
-
-def test_table(folder: Path) -> Path:
-    """Name the table of the test images, in the folder ``gtsrb``."""
-    return folder / _TEST_TABLE
-
-
-test_folder.__test__ = test_table.__test__ = False  # type: ignore[attr-defined]
-
-
 def has_images(folder: Path) -> bool:
     """Tell whether a folder ``gtsrb`` has training and test images."""
-    train = any((folder / name).is_dir() for name in _TRAINING)
-    return train and test_folder(folder).is_dir()
+    train = any((folder / name).is_dir() for name in _TRAININGS)
+    return train and (folder / TEST).is_dir()
 
 
 def read_gtsrb(folder: Path) -> dict[str, NDArray[Any]]:
@@ -106,16 +90,15 @@ def read_gtsrb(folder: Path) -> dict[str, NDArray[Any]]:
         If class folders, tables or images are missing, damaged or contradictory.
     """
     tables = [training_table(path) for path in _class_folders(folder)]
-    train = [sign for table in tables for sign in read_table(table, table.parent)]
-    test = read_table(test_table(folder), test_folder(folder))
-    return {
-        **{
-            f"x_{part}": _cut(signs)
-            for part, signs in (("train", train), ("test", test))
-        },
-        "y_train": np.array([sign.class_id for sign in train], dtype=np.int64),
-        "y_test": np.array([sign.class_id for sign in test], dtype=np.int64),
+    signs = {
+        "train": [sign for table in tables for sign in read_table(table, table.parent)],
+        "test": read_table(folder / TEST_TABLE, folder / TEST),
     }
+    arrays = {}
+    for part, listed in signs.items():
+        arrays[f"x_{part}"] = _cut(listed)
+        arrays[f"y_{part}"] = np.array([sign.class_id for sign in listed], np.int64)
+    return arrays
 
 
 def read_table(path: Path, images: Path) -> list[Sign]:
@@ -151,7 +134,7 @@ def write_table(path: Path, signs: Iterable[Sign]) -> None:
 
 def _class_folders(folder: Path) -> list[Path]:
     """List the folders of the classes: of all 43, unless the signs are drawn."""
-    root = next(folder / name for name in _TRAINING if (folder / name).is_dir())
+    root = next(folder / name for name in _TRAININGS if (folder / name).is_dir())
     folders = sorted(path for path in root.iterdir() if path.is_dir())
     known = {f"{class_id:05d}" for class_id in range(len(CLASSES))}
     wrong = [path.name for path in folders if path.name not in known]
@@ -188,15 +171,14 @@ def _sign(path: Path, images: Path, line: int, row: dict[str, str]) -> Sign:
 
 
 def _cut(signs: Sequence[Sign]) -> NDArray[np.uint8]:
-    """Read the images (n, SIDE, SIDE, 3): only the signs, resized (bilinear)."""
+    """Read the signs alone, resized (bilinear): (n, SIDE, SIDE, 3)."""
     from PIL import Image
 
     pixels = np.empty((len(signs), SIDE, SIDE, 3), dtype=np.uint8)
     for row, sign in zip(pixels, signs, strict=True):
         try:
             with Image.open(sign.file) as image:
-                width, height = image.size
-                picture = image.convert("RGB").crop(sign.region)
+                picture = image.convert("RGB")
         except (OSError, SyntaxError, ValueError) as error:  # Pillow's
             reason = getattr(error, "strerror", None) or error
             raise ValueError(
@@ -204,13 +186,15 @@ def _cut(signs: Sequence[Sign]) -> NDArray[np.uint8]:
                 f"read ({str(reason).lower()}); {_again(sign.file)}"
             ) from None
         left, top, right, bottom = sign.region
+        width, height = picture.size
         if not (0 <= left < right <= width and 0 <= top < bottom <= height):
             raise ValueError(
                 f"'{sign.file}' must hold the region that its table says, from "
                 f"{(left, top)} to {(right, bottom)}, but is {width}×{height} pixels; "
                 f"{_again(sign.file)}"
             )
-        row[:] = np.asarray(picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+        cut = picture.crop(sign.region)
+        row[:] = np.asarray(cut.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     return pixels
 
 

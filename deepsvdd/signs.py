@@ -16,7 +16,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -29,11 +29,11 @@ from deepsvdd.files import cannot_write
 from deepsvdd.gtsrb import (
     CLASSES,
     DRAWN,
+    TEST,
+    TEST_TABLE,
+    TRAINING,
     Region,
     Sign,
-    test_folder,
-    test_table,
-    training_folder,
     training_table,
     write_table,
 )
@@ -53,7 +53,7 @@ them as results on GTSRB. `drawn.json` tells the settings that draw them again.
 SIZE = 512  # pixels a side; halved down to the size that is needed
 HALF = SIZE / 2
 Colour = tuple[int, int, int]
-WHITE, BLACK, GREY = (238, 238, 232), (24, 24, 26), (120, 122, 124)
+WHITE, BLACK = (238, 238, 232), (24, 24, 26)
 RED, BLUE, YELLOW = (186, 24, 36), (20, 74, 158), (246, 186, 16)
 Point = tuple[float, float]
 
@@ -519,8 +519,8 @@ def write_signs(
         "n_other_test": n_other_test,
     }
     for name, count in counts.items():
-        if not 1 <= count <= 99_999:
-            raise ValueError(f"{name} must be from 1 to 99999; got {count}")
+        if count < 1:
+            raise ValueError(f"{name} must be a whole number from 1 on; got {count}")
     if seed < 0:
         raise ValueError(f"seed must be a whole number from 0 on; got {seed}")
     target = Path(folder) / "gtsrb"
@@ -538,6 +538,8 @@ def write_signs(
         os.replace(unfinished, target)
     except OSError as error:
         raise cannot_write(error.filename or target, error) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
     return target
 
 
@@ -545,42 +547,41 @@ def _write(folder: Path, counts: dict[str, int], seed: int, verbose: bool) -> No
     """Draw and write all images, their tables, and what they are."""
     from tqdm import tqdm
 
-    plan = [
-        (part, class_id, counts[f"n_{part}" if class_id == STOP else f"n_other_{part}"])
+    numbers = {
+        part: {k: counts[f"n{'' if k == STOP else '_other'}_{part}"] for k in SIGNS}
         for part in PARTS
-        for class_id in SIGNS
-    ]
-    bar = tqdm(
-        total=sum(n for _, _, n in plan),
+    }
+    with tqdm(
+        total=sum(sum(numbers[part].values()) for part in PARTS),
         desc="drawing",
         unit="sign",
         disable=None if verbose else True,
-    )
-    test_folder(folder).mkdir(parents=True)
-    tested: list[Sign] = []
-    with bar:
-        for part, class_id, n in plan:
-            drawn = _draw_all(seed, part, class_id, n)
-            if part == "train":
-                images = training_folder(folder, class_id)
-                images.mkdir(parents=True)
-                # GTSRB's names: a track of 30 pictures and the number within it.
-                names = [f"{k // 30:05d}_{k % 30:05d}.ppm" for k in range(n)]
-            else:
-                images = test_folder(folder)
-                names = [f"{len(tested) + k:05d}.ppm" for k in range(n)]
+    ) as bar:
+
+        def draw(
+            part: str, class_id: int, images: Path, names: list[str]
+        ) -> list[Sign]:
+            images.mkdir(parents=True, exist_ok=True)
             signs = []
-            for name, photograph in zip(names, drawn, strict=True):
-                image, region = photograph
+            for index, name in enumerate(names):
+                image, region = draw_sign(
+                    class_id, image_rng(seed, part, class_id, index)
+                )
                 image.save(images / name)
                 signs.append(Sign(images / name, image.size, region, class_id))
                 bar.update()
-            if part == "train":
-                write_table(training_table(images), signs)
-            else:
-                tested += signs
-    write_table(test_table(folder), tested)
-    (folder / "README.md").write_text(README, encoding="utf-8")
+            return signs
+
+        for class_id, n in numbers["train"].items():
+            images = folder / TRAINING / f"{class_id:05d}"
+            # GTSRB's names: a track of 30 pictures and the number within it.
+            names = [f"{k // 30:05d}_{k % 30:05d}.ppm" for k in range(n)]
+            write_table(training_table(images), draw("train", class_id, images, names))
+        tested: list[Sign] = []
+        for class_id, n in numbers["test"].items():
+            names = [f"{len(tested) + k:05d}.ppm" for k in range(n)]
+            tested += draw("test", class_id, folder / TEST, names)
+        write_table(folder / TEST_TABLE, tested)
     provenance = {
         "what": "drawn traffic signs, not GTSRB",
         "classes": {class_id: CLASSES[class_id] for class_id in SIGNS},
@@ -590,8 +591,4 @@ def _write(folder: Path, counts: dict[str, int], seed: int, verbose: bool) -> No
     }
     text = json.dumps(provenance, indent=1) + "\n"
     (folder / DRAWN).write_text(text, encoding="utf-8")
-
-
-def _draw_all(seed: int, part: str, class_id: int, n: int) -> Iterator[Photograph]:
-    for index in range(n):
-        yield draw_sign(class_id, image_rng(seed, part, class_id, index))
+    (folder / "README.md").write_text(README, encoding="utf-8")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-COUNT = click.IntRange(1, 99_999)
+COUNT = click.IntRange(1)
 
 
 @click.command(name="signs", short_help="Draw a set of traffic signs, not GTSRB's.")
