@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepsvdd.datasets import Split, load_dataset, one_vs_rest
+from deepsvdd.datasets import PREPROCESSING, Split, load_dataset, one_vs_rest
 from deepsvdd.devices import resolve_device
 from deepsvdd.errors import CollapseWarning
 from deepsvdd.estimator import channels_last, trains_at_once
@@ -59,6 +59,8 @@ class Settings:
         Of the networks.
     network : str
         "auto" chooses by the data set.
+    preprocessing : str
+        Of the networks' input; "auto" is the paper's for the data set.
     data_path : str, optional
         Folder of the data sets.
     """
@@ -67,6 +69,7 @@ class Settings:
     precision: str = "float32"
     device: str = "auto"
     network: str = "auto"
+    preprocessing: str = "auto"
     data_path: str | None = None
 
 
@@ -208,6 +211,14 @@ def network_for(dataset: str, shape: tuple[int, ...], settings: Settings) -> str
     return default_network(shape)
 
 
+def preprocessing_for(dataset: str, settings: Settings) -> str:
+    """Choose the paper's preprocessing for a data set of images."""
+    if settings.preprocessing != "auto":
+        return settings.preprocessing
+    named = PREPROCESSING.get(dataset, "auto")
+    return "gcn_l1" if named == "auto" else named
+
+
 def remaining(tasks: Iterable[Task], done: set[tuple[Any, ...]]) -> list[Task]:
     """Leave out the runs that are done; a task keeps the methods that miss some."""
     left = []
@@ -257,7 +268,8 @@ def _network_runs(task: Task, split: Split) -> list[Run]:
     shape = split.x_train.shape[1:]
     network = network_for(task.dataset, shape, settings)
     recipe = find_recipe(task.recipe or "", network)
-    preprocessor = Preprocessor.fit(as_tensor(split.x_train), "gcn_l1")
+    preprocessing = preprocessing_for(task.dataset, settings)
+    preprocessor = Preprocessor.fit(as_tensor(split.x_train), preprocessing)
     x = channels_last(preprocessor(as_tensor(split.x_train)).to(device))
     x_test = channels_last(preprocessor(as_tensor(split.x_test)).to(device))
 
@@ -292,6 +304,7 @@ def _network_runs(task: Task, split: Split) -> list[Run]:
                     | {"untrained_auc": untrained}
                     | _training(recipe, history, detector)
                     | {"test_seconds": seconds, "network": network}
+                    | {"preprocessing": preprocessing}
                     | {"provenance": origin},
                     scores if method in OBJECTIVES else None,
                 )

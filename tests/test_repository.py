@@ -41,6 +41,7 @@ FLOORS = (
     {"estimator", "classifiers"},
     {"experiments", "attacks"},
     {"sweeps"},
+    {"adversarial"},
     {"cli"},
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}

@@ -13,7 +13,7 @@ import click
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.version import __version__
 
-COMMANDS = ("train", "fit", "score", "info", "sweep", "signs", "attack")
+COMMANDS = ("train", "fit", "score", "info", "sweep", "signs", "attack", "adversarial")
 
 
 class Commands(click.Group):
