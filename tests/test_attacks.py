@@ -114,7 +114,7 @@ def test_a_seed_decides_the_walk_and_leaves_the_global_generator_alone():
 def test_a_start_must_be_adversarial():
     images, labels = dark()
     with pytest.raises(
-        ValueError, match="3.* of 3 starting_points are not adversarial"
+        ValueError, match=r"3.* of 3 starting_points are not adversarial"
     ):
         boundary_attack(Plane(), images, labels, images)
 

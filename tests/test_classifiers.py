@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepsvdd import DeepSVDD, Dataset, ModelFileError, Phase
+from deepsvdd import Dataset, DeepSVDD, ModelFileError, Phase
 from deepsvdd.classifiers import (
     Classifier,
     default_phase,
