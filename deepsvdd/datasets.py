@@ -497,13 +497,14 @@ def _unavailable(path: Path, download: bool, error: Exception) -> DataUnavailabl
     way_out = "load it once with a network connection"
     if not download:
         way_out += " and download=True"
-    if path.stem == "gtsrb":
-        way_out += ", draw signs instead by `deepsvdd signs FOLDER`"
+    drawing = (
+        ", or draw signs by `deepsvdd signs FOLDER`" if path.stem == "gtsrb" else ""
+    )
     return DataUnavailableError(
         f"'{path}' does not exist and torchvision could not supply the data "
         f"({_reason(error)}); {way_out} (delete an interrupted download "
         f"there first), or put a {path.name} with {_CONTENT} into that folder or into "
-        "one that root or DEEPSVDD_DATA names"
+        f"one that root or DEEPSVDD_DATA names{drawing}"
     )
 
 

@@ -7,31 +7,24 @@ from typing import Any
 
 import click
 
-COUNT = click.IntRange(1)
+
+def number(name: str, default: int, what: str) -> Any:
+    """Declare a number of signs."""
+    return click.option(
+        f"--{name}",
+        type=click.IntRange(1),
+        default=default,
+        show_default=True,
+        help=what,
+    )
 
 
 @click.command(name="signs", short_help="Draw a set of traffic signs, not GTSRB's.")
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option(
-    "--n_train", type=COUNT, default=780, show_default=True, help="Stop signs."
-)
-@click.option(
-    "--n_test", type=COUNT, default=270, show_default=True, help="Stop signs."
-)
-@click.option(
-    "--n_other_train",
-    type=COUNT,
-    default=300,
-    show_default=True,
-    help="Signs of each other type.",
-)
-@click.option(
-    "--n_other_test",
-    type=COUNT,
-    default=100,
-    show_default=True,
-    help="Signs of each other type.",
-)
+@number("n_train", 780, "Stop signs for training.")
+@number("n_test", 270, "Stop signs for testing.")
+@number("n_other_train", 300, "Signs of each other type for training.")
+@number("n_other_test", 100, "Signs of each other type for testing.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 def command(folder: Path, **options: Any) -> None:
     """Draw traffic signs of twelve types into FOLDER, in the format of GTSRB.
@@ -41,7 +34,7 @@ def command(folder: Path, **options: Any) -> None:
     are no results on GTSRB. What is loaded from FOLDER is called "drawn signs".
 
     \b
-    Draw (half a minute), and train on the stop signs:
+    Draw (under a minute), and train on the stop signs:
       deepsvdd signs signs
       deepsvdd train gtsrb gtsrb_LeNet runs/s signs --recipe fast --normal_class stop
     A small set, to try something:
