@@ -11,7 +11,7 @@ import socket
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from http.client import HTTPException
 from pathlib import Path
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.files import WriteError, atomic_write, cannot_write, sha256_of
+from deepsvdd.gtsrb import CLASSES, DRAWN, SIDE, has_images, read_gtsrb
 
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -91,6 +92,7 @@ class _Source:
     classes: tuple[str, ...]
     torchvision: str = ""  # the class in torchvision.datasets that fetches it
     bundled_sha256: str = ""  # of the file in the package, if it has one
+    preprocessing: str = "auto"  # the paper's, as DeepSVDD calls it
 
 
 # One row a data set: to add one that torchvision has, add a row.
@@ -117,11 +119,20 @@ _SOURCES = {
         ),
         torchvision="CIFAR10",
     ),
+    "gtsrb": _Source(
+        image_shape=(SIDE, SIDE, 3),
+        classes=CLASSES,
+        torchvision="GTSRB",
+        preprocessing="minmax",  # without contrast normalisation, Section 4.3
+    ),
 }
 
 
 DATASETS = tuple(_SOURCES)
-CLASS_NAMES = {name: source.classes for name, source in _SOURCES.items()}
+DRAWN_SIGNS = "drawn signs"  # what a set of drawn signs is called, never gtsrb
+_NAMED = _SOURCES | {DRAWN_SIGNS: _SOURCES["gtsrb"]}
+CLASS_NAMES = {name: source.classes for name, source in _NAMED.items()}
+PREPROCESSING = {name: source.preprocessing for name, source in _NAMED.items()}
 
 
 def load_dataset(
@@ -140,9 +151,14 @@ def load_dataset(
     After 2 and 3 ``root/NAME.npz`` is written: it loads faster, and it is the one file
     to copy to computers without a network.
 
+    The traffic signs of ``gtsrb`` are cut out by their annotations and resized to
+    32×32. If those in `root` are drawn (:mod:`deepsvdd.signs`), the data set's name is
+    "drawn signs", only some of the classes have images, and no ``gtsrb.npz`` is
+    written.
+
     Parameters
     ----------
-    name : {'mnist', 'fashion_mnist', 'cifar10'}
+    name : {'mnist', 'fashion_mnist', 'cifar10', 'gtsrb'}
     root : path-like, optional
         Folder of the data sets that are not bundled. By default the environment
         variable ``DEEPSVDD_DATA``, else ``deepsvdd`` in the user's cache folder.
@@ -158,7 +174,8 @@ def load_dataset(
     Raises
     ------
     ValueError
-        Unknown `name`, or a ``NAME.npz`` that is damaged or not of the form above.
+        Unknown `name`, a ``NAME.npz`` that is damaged or not of the form above, or
+        traffic signs without their annotations or with images missing.
     DataUnavailableError
         The data set is neither in `root` nor could it be downloaded, or the bundled
         file is damaged.
@@ -170,7 +187,9 @@ def load_dataset(
     MNIST: LeCun, Bottou, Bengio and Haffner, Gradient-based learning applied to
     document recognition, 1998. Fashion-MNIST: Xiao, Rasul and Vollgraf,
     arXiv:1708.07747, 2017. CIFAR-10: Krizhevsky, Learning multiple layers of features
-    from tiny images, 2009.
+    from tiny images, 2009. GTSRB: Stallkamp, Schlipsing, Salmen and Igel, Man vs.
+    computer: Benchmarking machine learning algorithms for traffic sign recognition,
+    Neural Networks 32, 2012.
 
     Examples
     --------
@@ -186,6 +205,9 @@ def load_dataset(
     stamp = _stamp(path)
     if bundled or stamp:
         return _from_npz(name, path, stamp)
+    signs = path.with_suffix("")
+    if name == "gtsrb" and has_images(signs):
+        return _from_signs(path, _stamp(signs / DRAWN))
     return _from_torchvision(name, path, download)
 
 
@@ -385,6 +407,24 @@ def _channels_first(x: NDArray[Any]) -> Images:
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2))  # (n, h, w, c) → (n, c, h, w)
 
 
+# From GTSRB's own files --------------------------------------------------------------
+
+
+@lru_cache(maxsize=2)
+def _from_signs(path: Path, drawn: tuple[int, int] | None) -> Dataset:
+    """Read the signs in the folder beside `path`; the real ones are kept as `path`.
+
+    Of drawn signs there is no such copy: it would not tell what it is a copy of.
+    """
+    folder = path.with_suffix("")
+    arrays = read_gtsrb(folder)
+    dataset = _dataset("gtsrb", arrays, f"'{folder}'")
+    if drawn:
+        return replace(dataset, name=DRAWN_SIGNS)
+    _keep(path, arrays)
+    return dataset
+
+
 # From torchvision --------------------------------------------------------------------
 
 _TORCHVISION_ERRORS: tuple[type[Exception], ...] = (
@@ -406,12 +446,18 @@ def _from_torchvision(name: str, path: Path, download: bool) -> Dataset:
         # `from None`: below pages of urllib's traceback nobody finds the sentence
         raise _unavailable(path, download, error) from None
     dataset = _dataset(name, arrays, f"torchvision's {_SOURCES[name].torchvision}")
+    _keep(path, arrays)
+    return dataset
+
+
+def _keep(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write the file from which a data set will be loaded the next time."""
     try:
         with atomic_write(path) as temporary:
             np.savez(temporary, **arrays)  # type: ignore[arg-type]
     except WriteError as error:
-        warnings.warn(f"{error}; {name} is loaded all the same", stacklevel=3)
-    return dataset
+        # Level 4: whoever called load_dataset.
+        warnings.warn(f"{error}; {path.stem} is loaded all the same", stacklevel=4)
 
 
 def _torchvision_arrays(
@@ -421,6 +467,10 @@ def _torchvision_arrays(
     import torchvision
 
     fetch = getattr(torchvision.datasets, _SOURCES[name].torchvision)
+    if name == "gtsrb":  # torchvision neither cuts its signs out nor has them as arrays
+        for part in ("train", "test"):
+            fetch(folder, split=part, download=download)
+        return read_gtsrb(folder / name)
     train = fetch(folder, train=True, download=download)
     test = fetch(folder, train=False, download=download)
     parts = (train.data, train.targets, test.data, test.targets)
@@ -449,11 +499,14 @@ def _unavailable(path: Path, download: bool, error: Exception) -> DataUnavailabl
     way_out = "load it once with a network connection"
     if not download:
         way_out += " and download=True"
+    drawing = (
+        ", or draw signs by `deepsvdd signs FOLDER`" if path.stem == "gtsrb" else ""
+    )
     return DataUnavailableError(
         f"'{path}' does not exist and torchvision could not supply the data "
         f"({_reason(error)}); {way_out} (delete an interrupted download "
         f"there first), or put a {path.name} with {_CONTENT} into that folder or into "
-        "one that root or DEEPSVDD_DATA names"
+        f"one that root or DEEPSVDD_DATA names{drawing}"
     )
 
 

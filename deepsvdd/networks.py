@@ -41,12 +41,16 @@ class LeNetConfig:
     xavier : bool
         Initialise the convolutions with Xavier's uniform rule instead of torch's
         default, and normalise the code before decoding, as the authors do for CIFAR-10.
+    dense : int
+        Units of a dense layer, with the activation, before the head, a multiple of 16;
+        0 for none.
     """
 
     channels: tuple[int, ...]
     rep_dim: int
     activation: Callable[[Tensor], Tensor] = F.leaky_relu  # slope 0.01
     xavier: bool = False
+    dense: int = 0
 
 
 class LeNet(nn.Module):
@@ -68,7 +72,10 @@ class LeNet(nn.Module):
         )
         self.norms = nn.ModuleList(NormPool2d(width) for width in config.channels)
         h, w = (side >> len(config.channels) for side in input_shape[1:])
-        self.head = nn.Linear(config.channels[-1] * h * w, config.rep_dim, bias=False)
+        features = config.channels[-1] * h * w
+        sizes = (features, config.dense) if config.dense else (features,)
+        self.dense = nn.ModuleList(nn.Linear(*s, bias=False) for s in pairwise(sizes))
+        self.head = nn.Linear(sizes[-1], config.rep_dim, bias=False)
         self.activation = config.activation
         if config.xavier:
             xavier_(self.convs, config.activation)
@@ -77,13 +84,17 @@ class LeNet(nn.Module):
         """Map images (B, C, H, W) to representations (B, D)."""
         for conv, norm in zip(self.convs, self.norms, strict=True):
             x = self.activation(conv_norm_pool(conv, norm, x))  # (B, width, H/2, W/2)
-        return self.head(x.flatten(1))  # (B, D)
+        x = x.flatten(1)
+        for layer in self.dense:
+            x = self.activation(layer(x))  # (B, dense)
+        return self.head(x)  # (B, D)
 
 
 class LeNetDecoder(nn.Module):
     """Mirror of :class:`LeNet`: nearest up-sampling and transposed 5×5 convolutions.
 
-    The code is read as a 4×4 map of D/16 channels. The last ⌈log₂(side/4)⌉ stages
+    The code, or a dense layer's output if the encoder has one, is read as a 4×4 map, a
+    sixteenth of its length in channels. The last ⌈log₂(side/4)⌉ stages
     double the resolution; the map is cropped to half the image before the last one
     (for 28×28 images: 4 → 8 → 16, cropped to 14 → 28).
 
@@ -101,16 +112,18 @@ class LeNetDecoder(nn.Module):
         widths = (*reversed(config.channels), input_shape[0])
         doublings = math.ceil(math.log2(max(self.size) / GRID))
         plain = len(widths) - doublings
+        start = (config.dense or config.rep_dim) // GRID**2
         self.deconvs = nn.ModuleList(
             UpConvTranspose2d(i, o)
             if stage >= plain
             else nn.ConvTranspose2d(i, o, 5, padding=2, bias=False)
-            for stage, (i, o) in enumerate(
-                zip((config.rep_dim // GRID**2, *widths), widths, strict=False)
-            )
+            for stage, (i, o) in enumerate(zip((start, *widths), widths, strict=False))
         )
         self.norms = nn.ModuleList(NormPool2d(o, pool=False) for o in widths[:-1])
         self.code_norm: nn.Module = nn.Identity()
+        self.dense: nn.Module = nn.Identity()
+        if config.dense:
+            self.dense = nn.Linear(config.rep_dim, config.dense, bias=False)
         self.activation = config.activation
         if config.xavier:
             self.code_norm = nn.BatchNorm1d(config.rep_dim, eps=1e-4, affine=False)
@@ -118,7 +131,8 @@ class LeNetDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Map representations (B, D) to images (B, C, H, W) in [0, 1]."""
-        x = self.code_norm(z).view(len(z), -1, GRID, GRID)  # (B, D / 16, 4, 4)
+        x = self.dense(self.code_norm(z))  # (B, D) or (B, dense)
+        x = x.view(len(z), -1, GRID, GRID)  # (B, D / 16, 4, 4)
         *deconvs, last = self.deconvs
         doubles = isinstance(last, UpConvTranspose2d)
         half = [math.ceil(side / 2) if doubles else side for side in self.size]
@@ -214,6 +228,9 @@ LENETS = {
     "cifar10_LeNet_ELU": LeNetConfig(
         channels=(32, 64, 128), rep_dim=128, activation=F.elu, xavier=True
     ),
+    # As in the authors' code; the paper's Section 4.3 describes it as three modules of
+    # 16, 32 and 64 filters with a dense layer of 32 units.
+    "gtsrb_LeNet": LeNetConfig(channels=(16, 32), rep_dim=32, dense=64),
 }
 NETWORKS = (*LENETS, "mlp")
 
@@ -225,8 +242,10 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
 
     Parameters
     ----------
-    name : {"mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "mlp"}
-        The first three are the paper's (Section 4.2), for images; "mlp" is for vectors.
+    name : {"mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet", "mlp"}
+        The LeNets are for images: those of the paper's Section 4.2, and the authors'
+        own for the traffic signs of Section 4.3, which the text describes otherwise;
+        "mlp" is for vectors.
     input_shape : (C, H, W) or (d,)
         Shape of one sample.
 

@@ -131,6 +131,12 @@ PAPER_CIFAR10 = replace(
     ),
 )
 
+# Section 4.3: smaller batches for a small class, 780 stop signs.
+PAPER_GTSRB = Recipe(
+    pretraining=replace(PAPER_CIFAR10.pretraining, batch_size=64),
+    training=replace(PAPER.training, batch_size=64),
+)
+
 # Few epochs at a high, annealed learning rate. R is updated every epoch since there are
 # few of them, from the third on since at R = 0 the first ones only pull inwards.
 FAST = Recipe(
@@ -142,6 +148,12 @@ FAST = Recipe(
 FAST_CIFAR10 = replace(
     FAST,
     pretraining=Phase(lr=1e-3, n_epochs=10, batch_size=200, schedule="one-cycle"),
+)
+# 25 epochs of 780 stop signs are as many steps as 10 of a digit's 6,000.
+FAST_GTSRB = replace(
+    FAST,
+    pretraining=replace(FAST.pretraining, n_epochs=25, batch_size=64),
+    training=replace(FAST.training, n_epochs=25, batch_size=64),
 )
 # Tables of vectors are small: more epochs of smaller batches, to get as many steps.
 FAST_VECTORS = Recipe(
@@ -168,17 +180,20 @@ RECIPES = {
         "": PAPER,
         "cifar10_LeNet": PAPER_CIFAR10,
         "cifar10_LeNet_ELU": PAPER_CIFAR10,
+        "gtsrb_LeNet": PAPER_GTSRB,
     },
     "fast": {
         "": FAST,
         "cifar10_LeNet": FAST_CIFAR10,
         "cifar10_LeNet_ELU": FAST_CIFAR10,
+        "gtsrb_LeNet": FAST_GTSRB,
         "mlp": FAST_VECTORS,
     },
     "quick": {
         "": shortened(FAST, 3, 3),
         "cifar10_LeNet": shortened(FAST_CIFAR10, 3, 3),
         "cifar10_LeNet_ELU": shortened(FAST_CIFAR10, 3, 3),
+        "gtsrb_LeNet": shortened(FAST_GTSRB, 8, 8),
         "mlp": shortened(FAST_VECTORS, 12, 12),
     },
 }

@@ -26,7 +26,14 @@ from deepsvdd.baselines import (
     labelled_tenth,
     make_baseline,
 )
-from deepsvdd.datasets import Split, load_dataset, one_vs_rest
+from deepsvdd.datasets import (
+    DRAWN_SIGNS,
+    PREPROCESSING,
+    Dataset,
+    Split,
+    load_dataset,
+    one_vs_rest,
+)
 from deepsvdd.devices import resolve_device
 from deepsvdd.errors import CollapseWarning
 from deepsvdd.estimator import channels_last, trains_at_once
@@ -66,6 +73,8 @@ class Settings:
         Of the networks.
     network : str
         "auto" chooses by the data set.
+    preprocessing : str
+        Of the networks' input; "auto" is the paper's for the data set.
     data_path : str, optional
         Folder of the data sets.
     """
@@ -74,6 +83,7 @@ class Settings:
     precision: str = "float32"
     device: str = "auto"
     network: str = "auto"
+    preprocessing: str = "auto"
     data_path: str | None = None
 
 
@@ -189,10 +199,11 @@ def plan(
     baselines = [m for m in dict.fromkeys(methods) if m in BASELINES]
     stacked = trains_at_once(resolve_device(settings.device))
     groups = [tuple(seeds)] if stacked else [(seed,) for seed in seeds]
-    normal = {name: _normal_classes(name, classes, settings) for name in datasets}
+    loaded = [load(name, settings) for name in datasets]
+    normal = {dataset.name: _normal_classes(dataset, classes) for dataset in loaded}
     tasks = []
-    for group, name in product(groups, datasets):
-        shape = load_dataset(name, settings.data_path).x_train.shape[1:]
+    for group, dataset in product(groups, loaded):
+        name, shape = dataset.name, dataset.x_train.shape[1:]
         for recipe in recipes if learned else ():
             find_recipe(recipe, network_for(name, shape, settings))
             for index in normal[name]:
@@ -203,10 +214,13 @@ def plan(
     return tasks
 
 
-def _normal_classes(
-    name: str, classes: Sequence[int | str] | None, settings: Settings
-) -> list[int]:
-    dataset = load_dataset(name, settings.data_path)
+def load(name: str, settings: Settings) -> Dataset:
+    """Load a data set; drawn signs lie where the real ones would."""
+    source = "gtsrb" if name == DRAWN_SIGNS else name
+    return load_dataset(source, settings.data_path)
+
+
+def _normal_classes(dataset: Dataset, classes: Sequence[int | str] | None) -> list[int]:
     if classes is None:
         return np.unique(dataset.y_train).tolist()
     return [one_vs_rest(dataset, label).normal_classes[0] for label in classes]
@@ -216,7 +230,17 @@ def network_for(dataset: str, shape: tuple[int, ...], settings: Settings) -> str
     """Choose the paper's network for a data set."""
     if settings.network != "auto":
         return settings.network
+    if dataset in ("gtsrb", DRAWN_SIGNS):
+        return "gtsrb_LeNet"
     return default_network(shape)
+
+
+def preprocessing_for(dataset: str, settings: Settings) -> str:
+    """Choose the paper's preprocessing for a data set of images."""
+    if settings.preprocessing != "auto":
+        return settings.preprocessing
+    named = PREPROCESSING[dataset]
+    return "gcn_l1" if named == "auto" else named
 
 
 def remaining(tasks: Iterable[Task], done: set[tuple[Any, ...]]) -> list[Task]:
@@ -254,7 +278,7 @@ def run_task(task: Task) -> list[Run]:
 
 def data_of(dataset: str, normal_class: int, settings: Settings) -> Split:
     """Load a data set, and declare one of its classes normal."""
-    return one_vs_rest(load_dataset(dataset, settings.data_path), normal_class)
+    return one_vs_rest(load(dataset, settings), normal_class)
 
 
 def run_on(task: Task, split: Split) -> list[Run]:
@@ -269,6 +293,9 @@ def run_on(task: Task, split: Split) -> list[Run]:
 def _baseline_run(task: Task, split: Split) -> Run:
     (method,), (seed,) = task.methods, task.seeds
     parameters = as_in_paper(method, split.x_train.shape[1])
+    preprocessing = preprocessing_for(task.dataset, task.settings)
+    if preprocessing != "gcn_l1":
+        parameters["preprocessing"] = preprocessing
     if method == "ocsvm":
         parameters["nu"] = task.settings.nu
     detector = make_baseline(method, random_state=seed, **parameters)
@@ -290,7 +317,8 @@ def _network_runs(task: Task, split: Split) -> list[Run]:
     shape = split.x_train.shape[1:]
     network = network_for(task.dataset, shape, settings)
     recipe = find_recipe(task.recipe or "", network)
-    preprocessor = Preprocessor.fit(as_tensor(split.x_train), "gcn_l1")
+    preprocessing = preprocessing_for(task.dataset, settings)
+    preprocessor = Preprocessor.fit(as_tensor(split.x_train), preprocessing)
     x = channels_last(preprocessor(as_tensor(split.x_train)).to(device))
     x_test = channels_last(preprocessor(as_tensor(split.x_test)).to(device))
 
@@ -325,6 +353,7 @@ def _network_runs(task: Task, split: Split) -> list[Run]:
                     | {"untrained_auc": untrained}
                     | _training(recipe, history, detector)
                     | {"test_seconds": seconds, "network": network}
+                    | {"preprocessing": preprocessing}
                     | {"provenance": origin},
                     scores if method in OBJECTIVES else None,
                 )

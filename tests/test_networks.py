@@ -23,14 +23,16 @@ SHAPES = {
     "mnist_LeNet": (1, 28, 28),
     "cifar10_LeNet": (3, 32, 32),
     "cifar10_LeNet_ELU": (3, 32, 32),
+    "gtsrb_LeNet": (3, 32, 32),
     "mlp": (30,),
 }
 ACTIVATIONS = {
     "mnist_LeNet": lambda x: F.leaky_relu(x, 0.01),
     "cifar10_LeNet": lambda x: F.leaky_relu(x, 0.01),
     "cifar10_LeNet_ELU": lambda x: F.elu(x, 1.0),
+    "gtsrb_LeNet": lambda x: F.leaky_relu(x, 0.01),
 }
-LIMITS = {"mnist_LeNet": (4, 32), "cifar10_LeNet": (8, 64)}
+LIMITS = {"mnist_LeNet": (4, 32), "cifar10_LeNet": (8, 64), "gtsrb_LeNet": (4, 32)}
 
 
 def build(name, seed=0, dtype=torch.float64):
@@ -67,6 +69,13 @@ def weights(module):
             2400 + 51200 + 204800 + 262144,
             25600 + 204800 + 51200 + 2400,
         ),
+        # 25·3·16 + 25·16·32 + 32·8·8·64 + 64·32;
+        # 32·64 + 25·4·32 + 25·32·16 + 25·16·3
+        (
+            "gtsrb_LeNet",
+            1200 + 12800 + 131072 + 2048,
+            2048 + 3200 + 12800 + 1200,
+        ),
         # 30·128 + 128·64 + 64·32; the same backwards, and the biases
         ("mlp", 3840 + 8192 + 2048, 2048 + 64 + 8192 + 128 + 3840 + 30),
     ],
@@ -87,6 +96,7 @@ def test_mnist_network_has_7272_weights():
         ("mnist_LeNet", 32),
         ("cifar10_LeNet", 128),
         ("cifar10_LeNet_ELU", 128),
+        ("gtsrb_LeNet", 32),
         ("mlp", 32),
     ],
 )
@@ -189,7 +199,10 @@ def textbook_encoder(name, encoder, x, training):
     for conv, norm in zip(encoder.convs, encoder.norms, strict=True):
         x = F.conv2d(x, conv.weight, padding=2)
         x = F.max_pool2d(activation(batch_norm(x, norm, training)), 2)
-    return x.flatten(1) @ encoder.head.weight.T
+    x = x.flatten(1)
+    if name == "gtsrb_LeNet":
+        x = activation(x @ encoder.dense[0].weight.T)
+    return x @ encoder.head.weight.T
 
 
 def textbook_decoder(name, decoder, z, training):
@@ -197,6 +210,9 @@ def textbook_decoder(name, decoder, z, training):
     activation = ACTIVATIONS[name]
     if name == "mnist_LeNet":  # 4 → 8, → 16 less 2, → 28
         x, up, paddings = z.view(-1, 2, 4, 4), (True, True, True), (2, 3, 2)
+    elif name == "gtsrb_LeNet":  # 64 values; 4 → 8 → 16 → 32
+        z = z @ decoder.dense.weight.T
+        x, up, paddings = z.view(-1, 4, 4, 4), (True, True, True), (2, 2, 2)
     else:  # 4, → 8, → 16, → 32
         z = batch_norm(z, decoder.code_norm, training)
         x, up, paddings = z.view(-1, 8, 4, 4), (False, True, True, True), (2, 2, 2, 2)
@@ -436,7 +452,7 @@ def test_both_problems_are_named_at_once():
         check_architecture(net(nn.Tanh(), nn.Linear(6, 3)), EXAMPLE)
 
 
-@pytest.mark.parametrize("name", ["mnist_LeNet", "cifar10_LeNet", "mlp"])
+@pytest.mark.parametrize("name", ["mnist_LeNet", "cifar10_LeNet", "gtsrb_LeNet", "mlp"])
 def test_named_networks_are_accepted(name):
     check_architecture(build(name).encoder, batch(name))
 

@@ -100,7 +100,7 @@ def test_paper_trains_150_epochs_with_a_drop_at_50(network):
         lr=1e-4,
         n_epochs=150,
         lr_milestones=(50,),
-        batch_size=200,
+        batch_size=64 if network == "gtsrb_LeNet" else 200,
         weight_decay=1e-6,
         schedule="step",
     )
@@ -113,6 +113,7 @@ def test_paper_trains_150_epochs_with_a_drop_at_50(network):
         ("mnist_LeNet", 150, 50, 0.5e-3),
         ("cifar10_LeNet", 350, 250, 0.5e-6),
         ("cifar10_LeNet_ELU", 350, 250, 0.5e-6),
+        ("gtsrb_LeNet", 350, 250, 0.5e-6),
     ],
 )
 def test_paper_pretrains_by_data_set(network, n_epochs, drop, weight_decay):
@@ -121,7 +122,7 @@ def test_paper_pretrains_by_data_set(network, n_epochs, drop, weight_decay):
         lr=1e-4,
         n_epochs=n_epochs,
         lr_milestones=(drop,),
-        batch_size=200,
+        batch_size=64 if network == "gtsrb_LeNet" else 200,
         weight_decay=weight_decay,
         schedule="step",
     )
@@ -136,6 +137,19 @@ def test_fast_recipe_of_images_is_the_measured_one(network, pretraining_lr):
     phase = Phase(n_epochs=10, batch_size=200, schedule="one-cycle")
     assert recipe.pretraining == replace(phase, lr=pretraining_lr)
     assert recipe.training == replace(phase, lr=1e-3)
+
+
+def test_fast_recipe_of_stop_signs_has_the_steps_of_a_digits():
+    digits, signs = get_recipe("fast", "mnist_LeNet"), get_recipe("fast", "gtsrb_LeNet")
+    for a, b in (
+        (digits.pretraining, signs.pretraining),
+        (digits.training, signs.training),
+    ):
+        # about 6,000 images of a digit in MNIST, 780 stop signs in GTSRB
+        steps = a.n_epochs * 6000 / a.batch_size, b.n_epochs * 780 / b.batch_size
+        assert steps[0] == pytest.approx(steps[1], rel=0.05)
+        assert b.batch_size == 64
+        assert replace(b, n_epochs=a.n_epochs, batch_size=a.batch_size) == a
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -13,7 +13,10 @@ import click
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.version import __version__
 
-COMMANDS = ("train", "fit", "score", "info", "sweep", "report")
+COMMANDS = (
+    *("train", "fit", "score", "info", "sweep", "report"),
+    *("signs", "attack", "adversarial"),
+)
 
 
 class Commands(click.Group):

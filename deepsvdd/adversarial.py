@@ -1,0 +1,184 @@
+"""The paper's Section 4.3: whether adversarial examples are anomalies to detectors."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from deepsvdd.attacks import AdversarialSet
+from deepsvdd.datasets import (
+    DRAWN_SIGNS,
+    PREPROCESSING,
+    Dataset,
+    Split,
+    one_vs_rest,
+)
+from deepsvdd.estimator import DeepSVDD
+from deepsvdd.experiments import program
+from deepsvdd.objectives import squared_distances
+from deepsvdd.results import Line, ResultsFile, key_of
+from deepsvdd.sweeps import NETWORK_METHODS, Settings, Task, remaining, run_on
+
+
+def adversarial_split(dataset: Dataset, adversarial: AdversarialSet) -> Split:
+    """Declare one class normal and its adversarial examples anomalies.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        What the examples were made from.
+    adversarial : AdversarialSet
+
+    Returns
+    -------
+    Split
+        Training images of the class; all its test images (label 0), the attacked ones
+        among them as in the paper, and then the adversarial ones (label 1). The test
+        images are float32, as adversarial ones are no whole numbers.
+
+    Raises
+    ------
+    ValueError
+        If the examples are of another data set.
+    """
+    label = adversarial.metadata["normal_class"]
+    made_from = dataset.x_test[np.minimum(adversarial.index, len(dataset.x_test) - 1)]
+    if not np.array_equal(made_from, adversarial.original):
+        raise ValueError(
+            f"adversarial must be made from test images of this {dataset.name!r}; got "
+            f"examples of {adversarial.metadata['dataset']!r} with other originals"
+        )
+    x_train = one_vs_rest(dataset, label).x_train
+    normal = dataset.x_test[dataset.y_test == label]
+    x_test: Any = np.concatenate([normal.astype(np.float32), adversarial.x])
+    y_test = np.repeat([0, 1], [len(normal), len(adversarial)])
+    return Split(x_train, x_test, y_test, (label,))
+
+
+def run_experiment(
+    dataset: Dataset,
+    adversarial: AdversarialSet,
+    file: ResultsFile,
+    *,
+    methods: Sequence[str] = NETWORK_METHODS,
+    recipe: str = "fast",
+    seeds: Sequence[int] = tuple(range(10)),
+    settings: Settings | None = None,
+    on_run: Callable[[Line], None] = lambda line: None,
+) -> None:
+    """Train detectors on normal images, and test them on adversarial ones.
+
+    Parameters
+    ----------
+    dataset, adversarial
+        As for :func:`adversarial_split`.
+    file : ResultsFile
+        Open; runs that it holds are not repeated. A line says which data set the images
+        are of: drawn signs are "drawn signs".
+    methods : sequence of str
+        Some of :data:`deepsvdd.sweeps.METHODS`.
+    recipe : str
+        As for :func:`deepsvdd.sweeps.find_recipe`.
+    seeds : sequence of int
+    settings : Settings, optional
+        As of a sweep.
+    on_run : callable
+        Called with every line when it has been written.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of range, or the examples are of another data set.
+    """
+    split = adversarial_split(dataset, adversarial)
+    settings = as_in_paper(dataset.name, settings or Settings())
+    facts = {
+        "n_normal": int((split.y_test == 0).sum()),
+        "n_adversarial": len(adversarial),
+        "median_distance": float(np.median(adversarial.distance)),
+        "attack": adversarial.metadata["attack"],
+        "classifier": adversarial.metadata["classifier"],
+    }
+    command = shlex.join([*program(), *sys.argv[1:]])
+    tasks = experiment_tasks(dataset.name, split, methods, recipe, seeds, settings)
+    for task in remaining(tasks, {key_of(line) for line in file.lines}):
+        for line, _ in run_on(task, split):
+            line |= facts
+            line["provenance"] = line["provenance"] | {"command": command}
+            file.append(line)
+            on_run(line)
+
+
+def as_in_paper(name: str, settings: Settings) -> Settings:
+    """Choose network and preprocessing for signs, drawn or not, as the paper does."""
+    if name not in ("gtsrb", DRAWN_SIGNS):
+        return settings
+    network, preprocessing = settings.network, settings.preprocessing
+    return replace(
+        settings,
+        network="gtsrb_LeNet" if network == "auto" else network,
+        preprocessing=PREPROCESSING["gtsrb"]
+        if preprocessing == "auto"
+        else preprocessing,
+    )
+
+
+def experiment_tasks(
+    name: str,
+    split: Split,
+    methods: Sequence[str],
+    recipe: str,
+    seeds: Sequence[int],
+    settings: Settings,
+) -> Iterator[Task]:
+    """List what to run: of each seed, the networks together and each baseline alone."""
+    (label,) = split.normal_classes
+    learned = tuple(method for method in methods if method in NETWORK_METHODS)
+    others = [method for method in methods if method not in NETWORK_METHODS]
+    for seed in seeds:
+        if learned:
+            yield Task(name, label, learned, recipe, (seed,), settings)
+        for method in others:
+            yield Task(name, label, (method,), None, (seed,), settings)
+
+
+# --------------------------------------------------- the detector in an attacker's hand
+
+
+def score_function(detector: DeepSVDD) -> Callable[[Tensor], Tensor]:
+    """Return a detector's anomaly score as a function that has gradients.
+
+    Parameters
+    ----------
+    detector : DeepSVDD
+        Fitted, of one member.
+
+    Returns
+    -------
+    callable
+        Maps images (n, c, h, w) with pixels in [0, 1] to scores (n,), as
+        ``detector.anomaly_score`` does of pixels from 0 to 255, preprocessing included.
+
+    Raises
+    ------
+    ValueError
+        If the detector has several members.
+    """
+    if len(detector.members_) != 1:
+        raise ValueError(
+            f"detector must have one member; got one with {len(detector.members_)}"
+        )
+    (member,) = detector.members_
+    encoder = member.encoder.eval().requires_grad_(False)
+
+    def score(x: Tensor) -> Tensor:
+        z = encoder(detector.preprocessor_(255 * x))
+        return squared_distances(z, member.center) - member.radius**2
+
+    return score
