@@ -204,8 +204,11 @@ def plan(
     tasks = []
     for group, dataset in product(groups, loaded):
         name, shape = dataset.name, dataset.x_train.shape[1:]
+        network = network_for(name, shape, settings)
+        if learned:
+            _built(network, shape, 0, torch.device("cpu"))  # or say why it cannot be
         for recipe in recipes if learned else ():
-            find_recipe(recipe, network_for(name, shape, settings))
+            find_recipe(recipe, network)
             for index in normal[name]:
                 tasks.append(Task(name, index, learned, recipe, group, settings))
         for method, index, seed in product(baselines, normal[name], group):

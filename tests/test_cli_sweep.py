@@ -155,7 +155,6 @@ def test_a_finished_sweep_does_nothing(swept):
         (("--recipe", "fast:1"), "recipe must be NAME or NAME:EPOCHS+EPOCHS"),
         (("--address", "auto"), "address is for engine ray"),
         (("--engine", "ray", "--jobs", "2"), "jobs is for engine local; got 2"),
-        (("--network", "mlp"), "mlp"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_one_sentence(tmp_path, arguments, message):
