@@ -18,6 +18,7 @@ from deepsvdd.training import (
     Hypersphere,
     mean_representation,
     pretrain_autoencoder,
+    reconstruction_scores,
     represent,
     train_hypersphere,
     warn_if_collapsed,
@@ -144,6 +145,18 @@ def test_a_callback_does_not_change_the_result(digits):
         train_hypersphere(encoder, digits[:100], recipe, on_epoch=on_epoch)
         weights.append(encoder.head.weight)
     assert torch.equal(*weights)
+
+
+def test_reconstruction_scores_are_summed_squared_errors(digits):
+    torch.manual_seed(0)
+    autoencoder = build_autoencoder("mnist_LeNet", (1, 28, 28)).train()
+    autoencoder(digits[:50])
+    scores = reconstruction_scores(autoencoder, digits)  # several batches
+    assert autoencoder.training
+    autoencoder.eval()
+    with torch.no_grad():
+        expected = (autoencoder(digits) - digits).square().sum(dim=(1, 2, 3))
+    torch.testing.assert_close(scores, expected)
 
 
 # The hypersphere ---------------------------------------------------------------------
