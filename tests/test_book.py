@@ -92,7 +92,7 @@ class TestNotebook:
 
 
 def names(cells):
-    """Return the variables that cells write, parameters included, and that they read."""
+    """Return the names that cells write, parameters included, and that they read."""
     written, read = set(), set()
     for text in cells:
         for node in ast.walk(ast.parse(re.sub(r"^%.*", "", text, flags=re.M))):
