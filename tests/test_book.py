@@ -14,6 +14,7 @@ import sys
 import threading
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 
@@ -88,6 +89,50 @@ class TestNotebook:
         for cell in code_cells(path):
             if any("image/png" in o.get("data", {}) for o in cell["outputs"]):
                 assert cell["metadata"]["mystnb"]["image"]["alt"]
+
+
+def names(cells):
+    """Return the names that cells write, parameters included, and that they read."""
+    written, read = set(), set()
+    for text in cells:
+        for node in ast.walk(ast.parse(re.sub(r"^%.*", "", text, flags=re.M))):
+            if isinstance(node, ast.arg):
+                written.add(node.arg)
+            elif isinstance(node, ast.Name):
+                (read if isinstance(node.ctx, ast.Load) else written).add(node.id)
+    return written, read
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_cell_depends_on_one_that_may_be_skipped(path):
+    tagged, others = [], []
+    for cell in code_cells(path)[1:]:
+        kind = tagged if runner.needs_data(cell) else others
+        kind.append("".join(cell["source"]))
+    written, read = names(others)
+    assert (names(tagged)[0] - written) & read == set()
+
+
+def test_a_cell_without_its_data_is_skipped_and_says_why(tmp_path):
+    for name in ("conftest.py", "run.py"):
+        shutil.copy(ROOT / "book" / name, tmp_path)
+    cells = [nbformat.v4.new_code_cell(text) for text in ("1 + 1", "1 / 0")]
+    cells[0].execution_count = 1
+    cells[0].outputs = [
+        nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=1)
+    ]
+    cells[1].metadata["tags"] = ["needs-data"]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "tiny.ipynb")
+    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "--nbval", "--nbval-current-env", "tiny.ipynb"],
+        cwd=tmp_path,
+        env=os.environ | {"DEEPSVDD_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert "1 passed, 1 skipped" in done.stdout, done.stdout
+    assert "fashion_mnist.npz' does not exist" in done.stdout
 
 
 def test_every_notebook_is_in_the_table_of_contents():
