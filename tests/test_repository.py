@@ -40,6 +40,7 @@ FLOORS = (
     {"estimator"},
     {"experiments"},
     {"cli"},
+    {"course"},
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 FLOOR |= dict.fromkeys(("__init__", "__main__"), len(FLOORS))
