@@ -130,3 +130,100 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
     assignments = read_assignments(list(sources) or [SOURCES])
     for path in build.build(assignments, out, Limits(**options)):
         click.echo(path)
+
+
+@main.command()
+@click.argument(
+    "submissions", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--assignment", help="Name of the one assignment that all files belong to."
+)
+@click.option(
+    "--sources",
+    type=PATH,
+    default=SOURCES,
+    show_default=True,
+    help="Source notebook, or folder of them.",
+)
+@limits
+def grade(
+    submissions: Path,
+    out: Path,
+    assignment: str | None,
+    sources: Path,
+    jobs: int,
+    **options: Any,
+) -> None:
+    """Mark the notebooks in the folder SUBMISSIONS; write tables and pages into OUT.
+
+    A file's name tells student and assignment (jane-doe-1-metrics.ipynb), or each
+    student has a subfolder, as learning platforms make them; an assignment is also
+    recognised by its cells. OUT/ASSIGNMENT.csv has a row for each student, and
+    OUT/ASSIGNMENT/STUDENT.html says to the student what was wrong, without giving away
+    hidden tests. The same command goes on where it was interrupted.
+
+    \b
+    deepsvdd-course grade downloads/ marks/
+    deepsvdd-course grade downloads/ marks/ --assignment 3-deep-svdd --seconds 600
+    """
+    from deepsvdd.course import batch, feedback
+    from deepsvdd.course.grade import Limits
+    from deepsvdd.course.source import read_assignments
+
+    assignments = read_assignments([sources])
+    if assignment is not None:
+        names = [a.name for a in assignments]
+        if assignment not in names:
+            raise ValueError(
+                f"assignment must be one of {', '.join(names)}; got '{assignment}'"
+            )
+        assignments = [a for a in assignments if a.name == assignment]
+    results, unknown = batch.grade_folder(
+        submissions, out, assignments, Limits(**options), jobs
+    )
+    if not results and not unknown:
+        raise ValueError(
+            f"SUBMISSIONS must hold notebooks, but '{submissions}' is empty"
+        )
+    for path in feedback.write(out, assignments, results, unknown):
+        click.echo(path)
+    for file in unknown:
+        click.echo(f"not graded: {file.problem}")
+
+
+@main.command()
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--sources",
+    type=PATH,
+    default=Path("book/quizzes"),
+    show_default=True,
+    help="YAML file of questions, or folder of them.",
+)
+def quiz(out: Path, sources: Path) -> None:
+    """Write the chapters' quizzes as GIFT, which Moodle and others import, to OUT.
+
+    \b
+    deepsvdd-course quiz quizzes.gift
+    deepsvdd-course quiz chapter-3.gift --sources book/quizzes/03.yml
+    """
+    from deepsvdd.course.quizzes import gift, read_quiz
+    from deepsvdd.files import atomic_write
+
+    files = sorted(sources.glob("*.yml")) if sources.is_dir() else [sources]
+    if not files:
+        raise ValueError(f"sources must hold quizzes (.yml), but '{sources}' has none")
+    quizzes = {
+        f"Chapter {int(f.stem)}": read_quiz(f) for f in files if f.stem.isdigit()
+    }
+    quizzes |= {f.stem: read_quiz(f) for f in files if not f.stem.isdigit()}
+    with atomic_write(out) as temporary:
+        temporary.write_text(gift(quizzes), "utf-8")
+    n_questions = sum(map(len, quizzes.values()))
+    click.echo(f"{out}: {n_questions} questions in {len(quizzes)} quizzes")
+
+
+if __name__ == "__main__":
+    main()
