@@ -31,7 +31,7 @@ from deepsvdd.course.source import (
 )
 
 GRACE = 8.0  # s for a cell to end by itself after its time
-START = 60.0  # s for Python and the libraries to start
+START = 90.0  # s for Python and the libraries to start
 LONGEST_LINE = 2**24  # characters of a report
 NAMESPACES = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid")
 
@@ -218,7 +218,7 @@ def run_once(
     done: dict[int, dict[str, Any]] = {}
     started = False
     with worker(job | {"token": token}) as (process, lines, complaints):
-        until = time.monotonic() + START + 30
+        until = time.monotonic() + START
         while len(done) < len(job["cells"]):
             wait = min(until, deadline) - time.monotonic()
             try:

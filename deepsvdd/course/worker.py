@@ -299,7 +299,11 @@ def main() -> None:
     job = json.load(sys.stdin)
     channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
 
+    process = os.getpid()
+
     def tell(report: dict[str, Any]) -> None:
+        if os.getpid() != process:  # forked by a cell, and come back out of it
+            os._exit(1)
         print(json.dumps(report, default=str), file=channel, flush=True)
 
     folder = os.path.realpath(os.getcwd())
