@@ -15,7 +15,7 @@ AXE := _build/npm/node_modules/axe-core/axe.min.js
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test book notebooks vendor bench lint format lock url clean
+.PHONY: help run test book course notebooks vendor bench lint format lock url clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -29,6 +29,10 @@ test: $(INSTALLED) ## run the tests, the docstrings' examples and every chapter
 book: $(INSTALLED) vendor ## build the book into _build/html
 	$(BIN)/jupyter-book build book -W --keep-going --all
 	touch _build/html/.nojekyll
+
+course: $(INSTALLED) ## make the assignments' releases in _build/course, prove their tests
+	$(BIN)/deepsvdd-course build _build/course
+	$(BIN)/deepsvdd-course check
 
 notebooks: $(INSTALLED) ## run all chapters anew and save their outputs
 	$(BIN)/python book/run.py

@@ -43,6 +43,7 @@ FLOORS = (
     {"sweeps", "reports"},
     {"adversarial"},
     {"cli"},
+    {"course"},
 )
 FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
 FLOOR |= dict.fromkeys(("__init__", "__main__"), len(FLOORS))

@@ -1,0 +1,7 @@
+"""A course in a box: assignments built, checked and graded from one source each.
+
+``source`` reads an assignment and recognises its cells in a submission, ``worker`` runs
+cells in a process that can do no harm, ``grade`` turns what they did into marks,
+``feedback`` writes these down, ``build`` makes the releases and proves the tests,
+``quizzes`` reads the chapters' questions; ``cli`` is the command ``deepsvdd-course``.
+"""

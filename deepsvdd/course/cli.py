@@ -1,0 +1,229 @@
+"""The command ``deepsvdd-course``: check, build, grade, quiz."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deepsvdd.cli import Commands
+from deepsvdd.version import __version__
+
+SOURCES = Path("book/assignments")
+PATH = click.Path(exists=True, path_type=Path)
+
+
+class Group(Commands):
+    """Plain commands, with the errors of ``deepsvdd``: a sentence, no traceback."""
+
+    list_commands = click.Group.list_commands
+    get_command = click.Group.get_command  # type: ignore[assignment]
+
+
+def limits(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that bound a run."""
+    options = (
+        click.option(
+            "--seconds",
+            default=300.0,
+            show_default=True,
+            help="Time for a notebook, in seconds.",
+        ),
+        click.option(
+            "--cell_seconds",
+            default=60.0,
+            show_default=True,
+            help="Time for one of its cells, in seconds.",
+        ),
+        click.option(
+            "--memory",
+            default=4096,
+            show_default=True,
+            help="Memory for a notebook, in MiB (Linux only).",
+        ),
+        click.option(
+            "--jobs",
+            type=click.IntRange(1),
+            default=os.cpu_count() or 1,
+            show_default="the cores",
+            help="Notebooks to run at the same time.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(
+    cls=Group,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 88},
+)
+@click.version_option(__version__)
+def main() -> None:
+    """Make a course of the book: releases, proof of their tests, marks, quizzes.
+
+    \b
+    deepsvdd-course check
+    deepsvdd-course build _build/course
+    deepsvdd-course grade submissions/ marks/
+    deepsvdd-course quiz quizzes.gift
+
+    A source is a notebook in nbgrader's format; the guide for instructors in the book
+    says what else it holds.
+    """
+
+
+@main.command()
+@click.argument("sources", nargs=-1, type=PATH)
+@limits
+def check(sources: tuple[Path, ...], jobs: int, **options: Any) -> None:
+    """Prove the tests: each source's reference, blank release and wrong variants.
+
+    SOURCES are notebooks or folders of them (book/assignments if not given). The
+    reference solution must get full marks, the blank release none, and each wrong
+    variant exactly the marks written beside it.
+
+    \b
+    deepsvdd-course check
+    deepsvdd-course check book/assignments/1-metrics.ipynb
+    """
+    from deepsvdd.course import build
+    from deepsvdd.course.grade import Limits
+    from deepsvdd.course.source import read_assignments
+
+    assignments = read_assignments(list(sources) or [SOURCES])
+    failed = 0
+    for done in build.check(assignments, Limits(**options), jobs):
+        result = done.result
+        marks = f"{result.total:g} of {sum(done.full.values()):g}"
+        sign = "FAILED" if done.wrong else "ok"
+        failed += bool(done.wrong)
+        name = f"{done.assignment}: {done.submission}"
+        click.echo(f"{sign:6} {name:40} {marks:>8} points, {result.seconds:.0f} s")
+        for line in [*done.wrong, *(result.remarks if done.wrong else [])]:
+            click.echo(f"         {line}")
+    if failed:
+        raise click.ClickException(f"{failed} submission(s) got other marks")
+
+
+@main.command(name="build")
+@click.argument("sources", nargs=-1, type=PATH)
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@limits
+def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> None:
+    """Make from SOURCES what students and instructors get, in the folder OUT.
+
+    OUT/student has the notebooks without solutions and hidden tests, OUT/*.zip the same
+    to hand out, OUT/instructor the executed notebooks with solutions and rubrics.
+
+    \b
+    deepsvdd-course build _build/course
+    deepsvdd-course build my-assignments/ _build/course
+    """
+    from deepsvdd.course import build
+    from deepsvdd.course.grade import Limits
+    from deepsvdd.course.source import read_assignments
+
+    assignments = read_assignments(list(sources) or [SOURCES])
+    for path in build.build(assignments, out, Limits(**options)):
+        click.echo(path)
+
+
+@main.command()
+@click.argument(
+    "submissions", type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--assignment", help="Name of the one assignment that all files belong to."
+)
+@click.option(
+    "--sources",
+    type=PATH,
+    default=SOURCES,
+    show_default=True,
+    help="Source notebook, or folder of them.",
+)
+@limits
+def grade(
+    submissions: Path,
+    out: Path,
+    assignment: str | None,
+    sources: Path,
+    jobs: int,
+    **options: Any,
+) -> None:
+    """Mark the notebooks in the folder SUBMISSIONS; write tables and pages into OUT.
+
+    A file's name tells student and assignment (jane-doe-1-metrics.ipynb), or each
+    student has a subfolder, as learning platforms make them; an assignment is also
+    recognised by its cells. OUT/ASSIGNMENT.csv has a row for each student, and
+    OUT/ASSIGNMENT/STUDENT.html says to the student what was wrong, without giving away
+    hidden tests. The same command goes on where it was interrupted.
+
+    \b
+    deepsvdd-course grade downloads/ marks/
+    deepsvdd-course grade downloads/ marks/ --assignment 3-deep-svdd --seconds 600
+    """
+    from deepsvdd.course import batch, feedback
+    from deepsvdd.course.grade import Limits
+    from deepsvdd.course.source import read_assignments
+
+    assignments = read_assignments([sources])
+    if assignment is not None:
+        names = [a.name for a in assignments]
+        if assignment not in names:
+            raise ValueError(
+                f"assignment must be one of {', '.join(names)}; got '{assignment}'"
+            )
+        assignments = [a for a in assignments if a.name == assignment]
+    results, unknown = batch.grade_folder(
+        submissions, out, assignments, Limits(**options), jobs
+    )
+    if not results and not unknown:
+        raise ValueError(
+            f"SUBMISSIONS must hold notebooks, but '{submissions}' is empty"
+        )
+    for path in feedback.write(out, assignments, results, unknown):
+        click.echo(path)
+    for file in unknown:
+        click.echo(f"not graded: {file.problem}")
+
+
+@main.command()
+@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--sources",
+    type=PATH,
+    default=Path("book/quizzes"),
+    show_default=True,
+    help="YAML file of questions, or folder of them.",
+)
+def quiz(out: Path, sources: Path) -> None:
+    """Write the chapters' quizzes as GIFT, which Moodle and others import, to OUT.
+
+    \b
+    deepsvdd-course quiz quizzes.gift
+    deepsvdd-course quiz chapter-3.gift --sources book/quizzes/03.yml
+    """
+    from deepsvdd.course.quizzes import gift, read_quiz
+    from deepsvdd.files import atomic_write
+
+    files = sorted(sources.glob("*.yml")) if sources.is_dir() else [sources]
+    if not files:
+        raise ValueError(f"sources must hold quizzes (.yml), but '{sources}' has none")
+    quizzes = {
+        f"Chapter {int(f.stem)}": read_quiz(f) for f in files if f.stem.isdigit()
+    }
+    quizzes |= {f.stem: read_quiz(f) for f in files if not f.stem.isdigit()}
+    with atomic_write(out) as temporary:
+        temporary.write_text(gift(quizzes), "utf-8")
+    n_questions = sum(map(len, quizzes.values()))
+    click.echo(f"{out}: {n_questions} questions in {len(quizzes)} quizzes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""The chapters' questions: read from YAML, written for learning platforms as GIFT.
+
+GIFT is the plain text format that Moodle and others import:
+https://docs.moodle.org/en/GIFT_format
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
+_ROLE = re.compile(r"\{[a-z:]+\}`([^`<]*?)(?:\s*<[^`>]*>)?`")
+
+
+@dataclass(frozen=True)
+class Option:
+    """An answer to choose, and what to say to who chose it. Texts are MyST."""
+
+    text: str
+    correct: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question with exactly one correct option."""
+
+    text: str
+    options: tuple[Option, ...]
+
+
+def read_quiz(path: Path) -> list[Question]:
+    """Read and check a file of questions.
+
+    Raises
+    ------
+    ValueError
+        If a question lacks a part, or has not exactly one correct option of several.
+    """
+    try:
+        content = yaml.safe_load(path.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path.name} must be YAML: {error}") from None
+    if not isinstance(content, list) or not content:
+        raise ValueError(f"{path.name} must be a list of questions")
+    return [
+        question_from(entry, f"{path.name}, question {number}")
+        for number, entry in enumerate(content, 1)
+    ]
+
+
+def question_from(entry: Any, where: str) -> Question:
+    """Return one question; `where` begins the message of an error."""
+    if not isinstance(entry, dict) or set(entry) != {"question", "options"}:
+        raise ValueError(f"{where} must have question and options, and nothing else")
+    options = entry["options"]
+    for option in options:
+        if set(option) != {"text", "correct", "why"}:
+            raise ValueError(f"{where}: each option must have text, correct and why")
+    n_correct = sum(option["correct"] is True for option in options)
+    if len(options) < 2 or n_correct != 1:
+        raise ValueError(
+            f"{where} must have several options, one of them correct, but it has "
+            f"{len(options)} and {n_correct}"
+        )
+    texts = [
+        Option(str(o["text"]).strip(), o["correct"] is True, str(o["why"]).strip())
+        for o in options
+    ]
+    return Question(str(entry["question"]).strip(), tuple(texts))
+
+
+def gift(quizzes: dict[str, list[Question]]) -> str:
+    """Return quizzes, by their category's name, as GIFT."""
+    blocks = []
+    for category, questions in quizzes.items():
+        blocks.append(f"$CATEGORY: {category}")
+        for number, question in enumerate(questions, 1):
+            lines = [
+                f"{'=' if o.correct else '~'}{escape(o.text)}#{escape(o.why)}"
+                for o in question.options
+            ]
+            title = escape(f"{category}, {number}")
+            head = f"::{title}::[markdown]{escape(question.text)} {{"
+            blocks.append("\n".join([head, *lines, "}"]))
+    return "\n\n".join(blocks) + "\n"
+
+
+def escape(text: str) -> str:
+    r"""Return MyST as Markdown whose special characters GIFT does not take for its own.
+
+    Formulas get the brackets that Moodle's MathJax looks for; roles lose their markup.
+
+    Examples
+    --------
+    >>> print(escape("Is $R^2 = 1$?"))
+    Is \\(R^2 \= 1\\)?
+    """
+    text = _ROLE.sub(r"\1", text)
+    text = _MATH.sub(lambda m: rf"\\({m[1] or m[2]}\\)", " ".join(text.split()))
+    return re.sub(r"([~=#{}:])", r"\\\1", text)

@@ -1,0 +1,396 @@
+"""An assignment: the notebook that everything else is made from.
+
+Cells carry nbgrader's metadata. A *solution* is code that a student writes, a *test*
+earns its points when it runs without an error, an *answer* is text that a person
+marks. Two more kinds, in the metadata ``course``, stay with the instructor: a *rubric*
+says how to mark the answer above it, a *variant* is a wrong solution with the marks it
+must get.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+MARKER = "# task: {}"
+_MARKER = re.compile(r"^\s*# task: ([\w-]+)\s*$", re.MULTILINE)
+_BOUND = re.compile(
+    r"^(?:def|class)\s+(\w+)|^(\w+)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE
+)
+_HIDDEN = ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
+_LARGEST = 64 * 10**6  # bytes of a notebook file
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A wrong submission: solutions to put in place, and the marks this must cost."""
+
+    name: str
+    mistakes: list[str]
+    sources: dict[str, str]  # solution → its wrong text
+    marks: dict[str, float]  # test → points; all others get full points
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A source notebook, read and checked.
+
+    Parameters
+    ----------
+    name : the file's name without its suffix
+    notebook : all its cells
+    """
+
+    name: str
+    notebook: NotebookNode
+
+    @cached_property
+    def cells(self) -> list[NotebookNode]:
+        """The cells that students see, with solutions and hidden tests."""
+        return [cell for cell in self.notebook.cells if not role(cell)]
+
+    @cached_property
+    def title(self) -> str:
+        """The first heading."""
+        return next(iter(headings(self.cells)), self.name)
+
+    @cached_property
+    def solutions(self) -> dict[str, NotebookNode]:
+        """Solution cells by their grade_id."""
+        return self._of_kind("solution")
+
+    @cached_property
+    def tests(self) -> dict[str, NotebookNode]:
+        """Test cells by their grade_id."""
+        return self._of_kind("test")
+
+    @cached_property
+    def answers(self) -> dict[str, NotebookNode]:
+        """Free-text cells by their grade_id."""
+        return self._of_kind("answer")
+
+    @cached_property
+    def points(self) -> dict[str, float]:
+        """Points of tests and answers, in the order of the notebook."""
+        return {
+            grade_id(cell): float(cell.metadata.nbgrader.points)
+            for cell in self.cells
+            if kind(cell) in ("test", "answer")
+        }
+
+    @cached_property
+    def headings(self) -> dict[str, str]:
+        """The last heading above each test and answer."""
+        found, heading = {}, self.title
+        for cell in self.cells:
+            heading = (headings([cell]) or [heading])[-1]
+            if kind(cell) in ("test", "answer"):
+                found[grade_id(cell)] = heading
+        return found
+
+    @cached_property
+    def variants(self) -> list[Variant]:
+        """The wrong submissions, in the order of the notebook."""
+        cells = defaultdict(list)
+        for cell in self.notebook.cells:
+            if role(cell) == "variant":
+                cells[cell.metadata.course.name].append(cell)
+        return [
+            Variant(
+                name,
+                mistakes=[cell.metadata.course.mistake for cell in group],
+                sources={c.metadata.course.replaces: c.source for c in group},
+                marks={t: m for c in group for t, m in c.metadata.course.marks.items()},
+            )
+            for name, group in cells.items()
+        ]
+
+    def with_solutions(self, sources: dict[str, str]) -> NotebookNode:
+        """Return the notebook with other solutions, as a student might hand it in."""
+        notebook = nbformat.from_dict(self.notebook)
+        notebook.cells = [nbformat.from_dict(cell) for cell in self.cells]
+        for cell in notebook.cells:
+            cell.source = sources.get(grade_id(cell), cell.source)
+        return notebook
+
+    def _of_kind(self, wanted: str) -> dict[str, NotebookNode]:
+        return {grade_id(cell): cell for cell in self.cells if kind(cell) == wanted}
+
+
+# --- cells ------------------------------------------------------------------------
+
+
+def role(cell: NotebookNode) -> str:
+    """Return 'rubric', 'variant' or, for cells that students see, ''."""
+    return str(cell.metadata.get("course", {}).get("role", ""))
+
+
+def grade_id(cell: NotebookNode) -> str:
+    """Return the name that nbgrader knows a cell by, or ''."""
+    settings = cell.metadata.get("nbgrader", {})
+    return str(settings.get("grade_id", "")) if isinstance(settings, dict) else ""
+
+
+def kind(cell: NotebookNode) -> str:
+    """Return 'solution', 'test', 'answer' or, for all others, 'given'."""
+    settings = cell.metadata.get("nbgrader", {})
+    graded, solved = settings.get("grade", False), settings.get("solution", False)
+    if graded:
+        return "answer" if solved else "test"
+    return "solution" if solved else "given"
+
+
+def headings(cells: list[NotebookNode]) -> list[str]:
+    """Return the headings in Markdown cells."""
+    text = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    return re.findall(r"^#+ +(.+?)\s*$", text, re.MULTILINE)
+
+
+def bound_names(source: str) -> set[str]:
+    r"""Return what code defines at its left margin, by def, class or assignment.
+
+    Examples
+    --------
+    >>> sorted(bound_names("def f(x):\n    y = x\nz: int = 3\nz == 3"))
+    ['f', 'z']
+    """
+    return {first or second for first, second in _BOUND.findall(source)}
+
+
+def is_hidden(source: str, line: int) -> bool:
+    """Say whether a line of a test cell, counted from 1, is in its hidden part."""
+    above = "\n".join(source.split("\n")[:line])
+    return above.rfind(_HIDDEN[0]) > above.rfind(_HIDDEN[1])
+
+
+def essence(source: str) -> str:
+    """Return a text without what editors change: blank lines and trailing spaces."""
+    lines = (line.rstrip() for line in source.split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+# --- reading ----------------------------------------------------------------------
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook of any version.
+
+    Raises
+    ------
+    ValueError
+        If the file is empty or no notebook.
+    """
+    if (size := path.stat().st_size) > _LARGEST:
+        raise ValueError(f"'{path.name}' is larger than 64 MB: delete its outputs")
+    try:
+        notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)
+        for cell in notebook.cells:
+            if not isinstance(cell.source, str) or not isinstance(cell.metadata, dict):
+                raise TypeError("a cell without text")
+    except Exception as error:  # nbformat raises whatever the content leads to
+        reason = "it is empty" if size == 0 else type(error).__name__
+        raise ValueError(f"'{path.name}' is no readable notebook: {reason}") from None
+    return notebook
+
+
+def read_assignment(path: Path) -> Assignment:
+    """Read a source notebook, and check what the tools rely on.
+
+    Raises
+    ------
+    ValueError
+        If metadata are incomplete or contradict each other; the message names the cell.
+    """
+    assignment = Assignment(path.stem, read_notebook(path))
+    if problem := next(problems(assignment), None):
+        raise ValueError(f"{path.name}: {problem}")
+    return assignment
+
+
+def read_assignments(paths: list[Path]) -> list[Assignment]:
+    """Read source notebooks, and those in folders.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one is wrong.
+    """
+    files = [
+        f for p in paths for f in (sorted(p.glob("*.ipynb")) if p.is_dir() else [p])
+    ]
+    if not files:
+        names = ", ".join(map(str, paths))
+        raise ValueError(f"SOURCES must hold notebooks (.ipynb), not {names}")
+    return [read_assignment(path) for path in files]
+
+
+def problems(assignment: Assignment) -> Any:
+    """Yield what is wrong with a source, a sentence each."""
+    names = [name for cell in assignment.notebook.cells if (name := grade_id(cell))]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"grade_id must be unique, but two cells are called '{name}'"
+    for cell in assignment.cells:
+        name = grade_id(cell)
+        if kind(cell) != "given" and not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
+            yield f"grade_id must be words joined by hyphens, but one is '{name}'"
+        if kind(cell) in ("solution", "test") and cell.cell_type != "code":
+            yield f"solutions and tests must be code, but '{name}' is not"
+        if kind(cell) in ("test", "answer") and not cell.metadata.nbgrader.points > 0:
+            yield f"points must be positive, but '{name}' has none"
+    for cell in assignment.notebook.cells:
+        if role(cell) not in ("", "rubric", "variant"):
+            yield f"course.role must be rubric or variant, but one is '{role(cell)}'"
+        if role(cell) == "variant":
+            missing = {"name", "mistake", "replaces", "marks"} - set(
+                cell.metadata.course
+            )
+            if missing:
+                yield f"a variant lacks {', '.join(sorted(missing))}"
+    for variant in assignment.variants:
+        where = f"variant '{variant.name}'"
+        for name in sorted(set(variant.sources) - set(assignment.solutions)):
+            yield f"{where} replaces '{name}', which is no solution cell"
+        for name in sorted(set(variant.marks) - set(assignment.tests)):
+            yield f"{where} has marks for '{name}', which is no test cell"
+        if not any(
+            variant.marks[name] < assignment.points[name]
+            for name in set(variant.marks) & set(assignment.tests)
+        ):
+            yield f"{where} must lose marks, but gets full marks"
+
+
+# --- recognising ------------------------------------------------------------------
+
+
+@dataclass
+class Submission:
+    """What of a submitted notebook belongs where.
+
+    ``solutions`` and ``texts`` hold what was found for each grade_id; ``extras`` are
+    code cells of the student's own, by the place in the source that they follow (−1:
+    the top). ``remarks`` are for the report.
+    """
+
+    solutions: dict[str, list[str]] = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    extras: dict[int, list[str]] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+
+def recognise(
+    assignment: Assignment, release: NotebookNode, notebook: NotebookNode
+) -> Submission:
+    """Find the assignment's cells in a notebook that a student hands in.
+
+    By grade_id; where that was lost, by the marker in the stub, by an unchanged text
+    or, for a solution, by the names that it defines, for an answer by the text above.
+
+    Parameters
+    ----------
+    assignment : the source
+    release : what students were given, cell for cell that of the source
+    notebook : what came back
+    """
+    places = places_of(assignment, release, notebook.cells)
+    submission = Submission()
+    found = defaultdict(list)
+    anchor = -1
+    for cell, place in zip(notebook.cells, places, strict=True):
+        if place is not None:
+            anchor = place
+            found[place].append(cell.source)
+        elif cell.cell_type == "code" and cell.source.strip():
+            submission.extras.setdefault(anchor, []).append(cell.source)
+    for place, (source, given) in enumerate(
+        zip(assignment.cells, release.cells, strict=True)
+    ):
+        name, what = grade_id(source), kind(source)
+        own = [text for text in found[place] if essence(text) != essence(given.source)]
+        if what == "test":
+            if not found[place]:
+                submission.remarks.append(f"test {name} was deleted; put back")
+            elif own and essence(source.source) not in map(essence, own):
+                submission.remarks.append(f"test {name} was changed; put back")
+        elif what == "solution":
+            submission.solutions[name] = own or found[place][:1]
+            if not found[place]:
+                submission.remarks.append(f"no cell was found for {name}")
+            if len(own) > 1:
+                submission.remarks.append(f"{name} is there {len(own)} times; all ran")
+        elif what == "answer":
+            submission.texts[name] = "\n\n".join(own)
+            if not found[place]:
+                submission.remarks.append(f"no cell was found for {name}")
+        elif source.cell_type == "code" and own:
+            # Perhaps an import that the solution needs. It runs before ours, so that
+            # data and parameters stay what they were.
+            submission.extras.setdefault(place - 1, []).extend(own)
+    return submission
+
+
+def places_of(
+    assignment: Assignment, release: NotebookNode, cells: list[NotebookNode]
+) -> list[int | None]:
+    """Return each submitted cell's place in the source, None for the student's own."""
+    by_name = {n: i for i, c in enumerate(assignment.cells) if (n := grade_id(c))}
+    by_text = {
+        (cell.cell_type, essence(cell.source)): place
+        for version in (assignment.cells, release.cells)
+        for place, cell in enumerate(version)
+        if kind(cell) != "answer"  # all of them say "Your answer here"
+    }
+    places: list[int | None] = []
+    for cell in cells:
+        marker = _MARKER.search(cell.source)
+        names = (grade_id(cell), marker[1] if marker else "")
+        known = [by_name[name] for name in names if name in by_name]
+        text = by_text.get((cell.cell_type, essence(cell.source)))
+        places.append(known[0] if known else text)
+    for name, solution in assignment.solutions.items():
+        if by_name[name] not in places:
+            wanted = bound_names(solution.source)
+            scores = [
+                len(wanted & bound_names(cell.source)) if place is None else 0
+                for cell, place in zip(cells, places, strict=True)
+            ]
+            if max(scores, default=0) > 0:
+                last = max(i for i, s in enumerate(scores) if s == max(scores))
+                places[last] = by_name[name]
+    for name in assignment.answers:
+        if by_name[name] - 1 in places and by_name[name] not in places:
+            below = places.index(by_name[name] - 1) + 1
+            if below < len(cells) and places[below] is None:
+                places[below] = by_name[name]
+    return places
+
+
+def script(assignment: Assignment, submission: Submission) -> list[dict[str, str]]:
+    """Return the code to run: the course's cells, the student's at their places.
+
+    Each is a dict with ``kind`` (given, student or test), ``name`` (grade_id or '') and
+    ``source``.
+    """
+
+    def extras(place: int) -> list[dict[str, str]]:
+        sources = submission.extras.get(place, [])
+        return [{"kind": "student", "name": "", "source": text} for text in sources]
+
+    cells = extras(-1)
+    for place, cell in enumerate(assignment.cells):
+        name, what = grade_id(cell), kind(cell)
+        if what == "solution":
+            cells += [
+                {"kind": "student", "name": name, "source": source}
+                for source in submission.solutions.get(name, [])
+            ]
+        elif cell.cell_type == "code":
+            cells.append({"kind": what, "name": name, "source": cell.source})
+        cells += extras(place)
+    return cells
