@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable
+from importlib.metadata import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
+from urllib.request import urlopen
 
-from deepsvdd.files import cannot_write
+from deepsvdd.errors import DataUnavailableError
+from deepsvdd.files import atomic_write, cannot_write
 
 # What tells one run from another; a file holds each combination at most once.
 KEY = ("dataset", "normal_class", "method", "recipe", "nu", "precision", "seed")
@@ -63,6 +67,44 @@ def _parsed(path: Path, content: bytes) -> list[Line]:
             )
         lines.append(line)
     return lines
+
+
+def book_results(name: str) -> Path:
+    """Find a file of the book's results, also in a notebook far from the repository.
+
+    Parameters
+    ----------
+    name : str
+        File in ``book/results``.
+
+    Returns
+    -------
+    Path
+        In the folder ``results`` beside the notebook, else a copy of the repository's.
+
+    Raises
+    ------
+    DataUnavailableError
+        If it is not beside the notebook and cannot be downloaded.
+    """
+    path = Path("results", name)
+    if path.exists():
+        return path
+    urls = dict(
+        entry.split(", ", 1)
+        for entry in metadata("deepsvdd").get_all("Project-URL") or []
+    )
+    address = f"{urls.get('Repository')}/raw/main/book/results/{name}"
+    copy = Path(tempfile.gettempdir(), "deepsvdd-results", name)
+    try:
+        with urlopen(address, timeout=30) as answer, atomic_write(copy) as temporary:
+            temporary.write_bytes(answer.read())
+    except (OSError, ValueError) as error:
+        raise DataUnavailableError(
+            f"'{path}' does not exist and {address} cannot be read ({error}); run the "
+            "notebook in the repository's folder book, or with a network"
+        ) from None
+    return copy
 
 
 class ResultsFile:

@@ -1,3 +1,4 @@
+import io
 import json
 import subprocess
 import sys
@@ -6,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsvdd.results import ResultsFile, key_of, read_results
+from deepsvdd import results
+from deepsvdd.errors import DataUnavailableError
+from deepsvdd.results import ResultsFile, book_results, key_of, read_results
 
 names = st.sampled_from(["mnist", "cifar10"])
 lines = st.lists(
@@ -111,3 +114,35 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         ResultsFile(tmp_path / "file" / "a.jsonl"),
     ):
         pass
+
+
+def test_the_books_results_are_found_beside_the_notebook(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.jsonl").write_text(json.dumps(run(0)) + "\n")
+    assert read_results([book_results("a.jsonl")]) == [run(0)]
+
+
+def test_elsewhere_the_books_results_come_from_the_repository(tmp_path, monkeypatch):
+    asked = []
+
+    def answer(address, timeout):
+        asked.append(address)
+        return io.BytesIO((json.dumps(run(0)) + "\n").encode())
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(results.tempfile, "gettempdir", lambda: str(tmp_path / "t"))
+    monkeypatch.setattr(results, "urlopen", answer)
+    assert read_results([book_results("a.jsonl")]) == [run(0)]
+    assert asked[0].startswith("https://github.com/")
+    assert asked[0].endswith("/raw/main/book/results/a.jsonl")
+
+
+def test_without_a_network_the_way_out_is_told(tmp_path, monkeypatch):
+    def fail(address, timeout):
+        raise OSError("no network")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(results, "urlopen", fail)
+    with pytest.raises(DataUnavailableError, match="run the notebook in"):
+        book_results("a.jsonl")
