@@ -62,7 +62,7 @@ def test_the_readme_says_what_the_results_say():
     }
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     quoted = re.findall(
-        r"^\| ([a-z0-9_]+) \| ([^|]*) \| ([a-z0-9-]+) \| ([^|]*) \| ([^|]*) \| ([^|]*) \|$",
+        r"^\| ([a-z0-9_]+) \| ([^|]*) \| ([a-z0-9-]+)" + 3 * r" \| ([^|]*)" + r" \|$",
         text,
         re.MULTILINE,
     )
