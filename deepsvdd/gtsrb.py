@@ -3,12 +3,10 @@
 One image a file, with a margin around the sign, and tables that say where in it the
 sign is. Below the folder ``gtsrb``, as torchvision has it:
 
-====================================  ==============================================
-``GTSRB/Training/00014/*.ppm``        training images of class 14, and so on, with
-``GTSRB/Training/00014/GT-00014.csv`` their table
-``GTSRB/Final_Test/Images/*.ppm``     test images of all classes
-``GT-final_test.csv``                 their table
-====================================  ==============================================
+- ``GTSRB/Training/00014/*.ppm``, training images of class 14, and so on, each folder
+  with its table ``GT-00014.csv``;
+- ``GTSRB/Final_Test/Images/*.ppm``, test images of all classes, with their table
+  ``GT-final_test.csv``.
 
 torchvision's download has 26,640 training images, the benchmark's final archive 39,209,
 in ``GTSRB/Final_Training/Images``; where that folder exists, it is taken.
