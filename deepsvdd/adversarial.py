@@ -175,7 +175,7 @@ def score_function(detector: DeepSVDD) -> Callable[[Tensor], Tensor]:
             f"detector must have one member; got one with {len(detector.members_)}"
         )
     (member,) = detector.members_
-    encoder = member.encoder.eval().requires_grad_(False)
+    encoder = member.encoder
 
     def score(x: Tensor) -> Tensor:
         z = encoder(detector.preprocessor_(255 * x))
