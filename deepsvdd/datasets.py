@@ -129,8 +129,10 @@ _SOURCES = {
 
 
 DATASETS = tuple(_SOURCES)
-PREPROCESSING = {name: source.preprocessing for name, source in _SOURCES.items()}
 DRAWN_SIGNS = "drawn signs"  # what a set of drawn signs is called, never gtsrb
+_NAMED = _SOURCES | {DRAWN_SIGNS: _SOURCES["gtsrb"]}
+CLASS_NAMES = {name: source.classes for name, source in _NAMED.items()}
+PREPROCESSING = {name: source.preprocessing for name, source in _NAMED.items()}
 
 
 def load_dataset(

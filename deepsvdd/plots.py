@@ -548,6 +548,68 @@ def _scatter(ax: Axes, points: NDArray[np.float64], labels: NDArray[np.int64]) -
         )
 
 
+@style()
+def dots(
+    labels: Sequence[str],
+    series: Mapping[str, Sequence[tuple[float, float]]],
+    *,
+    xlabel: str = "",
+    title: str = "",
+    ax: Axes | None = None,
+) -> Axes:
+    """Compare values by position on one axis: a row a label, a mark a series.
+
+    Parameters
+    ----------
+    labels : sequence of n str
+        Rows, from the top.
+    series : mapping of str to n pairs of float
+        Value and spread (drawn as a bar to both sides) in each row; NaN draws nothing.
+    xlabel, title : str
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If a series has not n pairs.
+    """
+    for name, pairs in series.items():
+        if len(pairs) != len(labels):
+            raise ValueError(
+                f"series must have {len(labels)} pairs each; {name!r} has {len(pairs)}"
+            )
+    ax = _axes(ax, (5.0, 0.9 + 0.27 * len(labels)))
+    shift = np.linspace(-0.2, 0.2, len(series)) if len(series) > 1 else [0.0]
+    colors = [*PALETTE[: len(series) - 1], GREY] if len(series) > 2 else PALETTE
+    for (name, pairs), marker, color, offset in zip(
+        series.items(), "osxD^v", colors, shift, strict=False
+    ):
+        values, spreads = np.array(pairs, dtype=float).reshape(-1, 2).T
+        rows = np.arange(len(labels)) + offset
+        spread = np.where(spreads > 0, spreads, np.nan)
+        look: dict[str, Any] = {
+            "fmt": marker,
+            "color": color,
+            "markersize": 5,
+            "linewidth": 1.2,
+        }
+        if name == "paper":
+            look["markerfacecolor"] = "none"
+        ax.errorbar(values, rows, xerr=spread, label=name, **look)
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.set_xlabel(xlabel)
+    ax.set_title(title)
+    ax.grid(axis="y", visible=False)
+    if len(series) > 1:
+        ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
+
+
 def save(figure: Figure | Axes, path: str | PathLike[str], dpi: int = 150) -> None:
     """Write a figure as a PNG file, whole or not at all.
 

@@ -19,7 +19,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepsvdd.datasets import PREPROCESSING, Split, load_dataset, one_vs_rest
+from deepsvdd.baselines import (
+    BASELINES,
+    CHANCELESS,
+    as_in_paper,
+    labelled_tenth,
+    make_baseline,
+)
+from deepsvdd.datasets import (
+    DRAWN_SIGNS,
+    PREPROCESSING,
+    Dataset,
+    Split,
+    load_dataset,
+    one_vs_rest,
+)
 from deepsvdd.devices import resolve_device
 from deepsvdd.errors import CollapseWarning
 from deepsvdd.estimator import channels_last, trains_at_once
@@ -35,12 +49,12 @@ from deepsvdd.training import (
     OBJECTIVES,
     Hypersphere,
     pretrain_autoencoders,
-    reconstruction_errors,
+    reconstruction_scores,
     train_hyperspheres,
 )
 
 NETWORK_METHODS = (*OBJECTIVES, "dcae")
-METHODS = NETWORK_METHODS
+METHODS = (*NETWORK_METHODS, *BASELINES)
 
 Run = tuple[Line, NDArray[np.float32] | None]  # and its scores, where they are kept
 
@@ -182,23 +196,31 @@ def plan(
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}; got {method!r}")
     learned = tuple(m for m in dict.fromkeys(methods) if m in NETWORK_METHODS)
+    baselines = [m for m in dict.fromkeys(methods) if m in BASELINES]
     stacked = trains_at_once(resolve_device(settings.device))
     groups = [tuple(seeds)] if stacked else [(seed,) for seed in seeds]
-    normal = {name: _normal_classes(name, classes, settings) for name in datasets}
+    loaded = [load(name, settings) for name in datasets]
+    normal = {dataset.name: _normal_classes(dataset, classes) for dataset in loaded}
     tasks = []
-    for group, name in product(groups, datasets):
-        shape = load_dataset(name, settings.data_path).x_train.shape[1:]
+    for group, dataset in product(groups, loaded):
+        name, shape = dataset.name, dataset.x_train.shape[1:]
         for recipe in recipes if learned else ():
             find_recipe(recipe, network_for(name, shape, settings))
             for index in normal[name]:
                 tasks.append(Task(name, index, learned, recipe, group, settings))
+        for method, index, seed in product(baselines, normal[name], group):
+            if method not in CHANCELESS or seed == seeds[0]:
+                tasks.append(Task(name, index, (method,), None, (seed,), settings))
     return tasks
 
 
-def _normal_classes(
-    name: str, classes: Sequence[int | str] | None, settings: Settings
-) -> list[int]:
-    dataset = load_dataset(name, settings.data_path)
+def load(name: str, settings: Settings) -> Dataset:
+    """Load a data set; drawn signs lie where the real ones would."""
+    source = "gtsrb" if name == DRAWN_SIGNS else name
+    return load_dataset(source, settings.data_path)
+
+
+def _normal_classes(dataset: Dataset, classes: Sequence[int | str] | None) -> list[int]:
     if classes is None:
         return np.unique(dataset.y_train).tolist()
     return [one_vs_rest(dataset, label).normal_classes[0] for label in classes]
@@ -208,6 +230,8 @@ def network_for(dataset: str, shape: tuple[int, ...], settings: Settings) -> str
     """Choose the paper's network for a data set."""
     if settings.network != "auto":
         return settings.network
+    if dataset in ("gtsrb", DRAWN_SIGNS):
+        return "gtsrb_LeNet"
     return default_network(shape)
 
 
@@ -215,7 +239,7 @@ def preprocessing_for(dataset: str, settings: Settings) -> str:
     """Choose the paper's preprocessing for a data set of images."""
     if settings.preprocessing != "auto":
         return settings.preprocessing
-    named = PREPROCESSING.get(dataset, "auto")
+    named = PREPROCESSING[dataset]
     return "gcn_l1" if named == "auto" else named
 
 
@@ -249,17 +273,42 @@ def run_task(task: Task) -> list[Run]:
         A run's line of results, and for Deep SVDD the distances ‖φ(x) − c‖ of the test
         images in units of their mean over the training data, which ensembles average.
     """
-    split = one_vs_rest(
-        load_dataset(task.dataset, task.settings.data_path), task.normal_class
-    )
-    return run_on(task, split)
+    return run_on(task, data_of(task.dataset, task.normal_class, task.settings))
+
+
+def data_of(dataset: str, normal_class: int, settings: Settings) -> Split:
+    """Load a data set, and declare one of its classes normal."""
+    return one_vs_rest(load(dataset, settings), normal_class)
 
 
 def run_on(task: Task, split: Split) -> list[Run]:
     """Run a task on given data; :func:`run_task` loads what the task names."""
+    if task.recipe is None:
+        return [_baseline_run(task, split)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)  # the line says so
         return _network_runs(task, split)
+
+
+def _baseline_run(task: Task, split: Split) -> Run:
+    (method,), (seed,) = task.methods, task.seeds
+    parameters = as_in_paper(method, split.x_train.shape[1])
+    preprocessing = preprocessing_for(task.dataset, task.settings)
+    if preprocessing != "gcn_l1":
+        parameters["preprocessing"] = preprocessing
+    if method == "ocsvm":
+        parameters["nu"] = task.settings.nu
+    detector = make_baseline(method, random_state=seed, **parameters)
+    labelled = None
+    if detector.uses_labels:
+        shown, _ = labelled_tenth(len(split.y_test), seed)
+        labelled = split.x_test[shown], split.y_test[shown]
+    _, seconds = timed(detector.fit, split.x_train, labelled)
+    scores, test_seconds = timed(detector.anomaly_score, split.x_test)
+    line = task.line(method, seed) | _quality(split, scores)
+    line |= {"train_seconds": seconds, "test_seconds": test_seconds}
+    line |= {"preprocessing": detector.preprocessing, "selected": detector.selected_}
+    return line | {"provenance": _provenance(torch.device("cpu"))}, None
 
 
 def _network_runs(task: Task, split: Split) -> list[Run]:
@@ -341,7 +390,7 @@ def _scores(detector: Hypersphere | Autoencoder, x: Tensor) -> NDArray[np.float3
     if isinstance(detector, Hypersphere):
         scores = detector.squared_distances(x).sqrt() / detector.mean_distance
     else:
-        scores = reconstruction_errors(detector, x)
+        scores = reconstruction_scores(detector, x)
     return scores.float().cpu().numpy()
 
 
@@ -441,7 +490,7 @@ def sweep(
     if ensembles:
         for line, keys in ensemble_groups(tasks):
             if key_of(line) not in done and done.issuperset(keys):
-                file.append(_ensemble(line, keys, file, tasks))
+                file.append(_ensemble(line, keys, file, tasks[0].settings))
                 on_run(line)
 
 
@@ -473,15 +522,13 @@ def ensemble_groups(
 
 
 def _ensemble(
-    line: Line, keys: list[tuple[Any, ...]], file: ResultsFile, tasks: Sequence[Task]
+    line: Line, keys: list[tuple[Any, ...]], file: ResultsFile, settings: Settings
 ) -> Line:
     """Average the members' scores, and test the mean."""
     runs = {key_of(run): run for run in file.lines}
     members = [runs[key] for key in keys]
     scores = np.stack([np.load(score_file(file.path, run)) for run in members])
-    settings = tasks[0].settings
-    dataset = load_dataset(line["dataset"], settings.data_path)
-    split = one_vs_rest(dataset, line["normal_class"])
+    split = data_of(line["dataset"], line["normal_class"], settings)
     counts = np.arange(1, len(scores) + 1)[:, None]
     means = np.cumsum(scores, axis=0, dtype=np.float64) / counts  # (M, m)
     line |= _quality(split, means[-1])

@@ -73,30 +73,6 @@ def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
         yield evaluate(network, batch)
 
 
-def reconstruction_errors(autoencoder: nn.Module, x: Tensor) -> Tensor:
-    """Score data as a deep convolutional autoencoder (DCAE) does.
-
-    In the book: sec-autoencoder (06-pretraining).
-
-    Parameters
-    ----------
-    autoencoder : Module
-        Trained; maps data to its reconstruction.
-    x : Tensor of shape (n, ...)
-        Preprocessed data.
-
-    Returns
-    -------
-    Tensor of shape (n,)
-        Squared errors, each summed over a sample's pixels.
-    """
-    errors = [
-        (evaluate(autoencoder, batch) - batch).square().flatten(1).sum(dim=1)
-        for batch in x.split(SCORING_BATCH)
-    ]
-    return torch.cat(errors)
-
-
 class Moments:
     """Mean and spread of representations (..., n, d) that come in batches.
 
@@ -190,6 +166,28 @@ def pretrain_autoencoder(
         checkpoint=checkpoint,
     )
     return history
+
+
+def reconstruction_scores(autoencoder: nn.Module, x: Tensor) -> Tensor:
+    """Score by the reconstruction error: the paper's baseline DCAE (Section 4.1).
+
+    Parameters
+    ----------
+    autoencoder : Module
+        Pretrained; applied in evaluation mode.
+    x : Tensor of shape (n, ...)
+        Preprocessed data, on its device.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        Summed squared error of each sample, without gradients.
+    """
+    errors = [
+        (evaluate(autoencoder, batch) - batch).square().flatten(1).sum(dim=1)
+        for batch in x.split(SCORING_BATCH)
+    ]
+    return torch.cat(errors)
 
 
 def pretrain_autoencoders(

@@ -37,10 +37,10 @@ FLOORS = (
     {"datasets", "networks", "persistence", "checkpoints", "plots", "preprocessing"},
     {"feeds"},
     {"optimisation"},
-    {"training"},
+    {"training", "baselines"},
     {"estimator", "classifiers"},
     {"experiments", "attacks"},
-    {"sweeps"},
+    {"sweeps", "reports"},
     {"adversarial"},
     {"cli"},
 )

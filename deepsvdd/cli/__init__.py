@@ -1,4 +1,4 @@
-"""The command line: ``deepsvdd train | fit | …``, a module each."""
+"""The command line: ``deepsvdd train | fit | score | …``, a module each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import click
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.version import __version__
 
-COMMANDS = ("train", "fit", "score", "info", "sweep", "signs", "attack", "adversarial")
+COMMANDS = (
+    *("train", "fit", "score", "info", "sweep", "report"),
+    *("signs", "attack", "adversarial"),
+)
 
 
 class Commands(click.Group):

@@ -133,15 +133,14 @@ def command(
     machine, and the same command goes on. Then see `deepsvdd report OUTPUT`.
 
     \b
-    All digits, both objectives, ten seeds (some 15 minutes on two cores):
+    All digits, both objectives, ten seeds:
       deepsvdd sweep mnist.jsonl --seeds 0-9 --ensembles
     The paper's protocol:
       deepsvdd sweep paper.jsonl --recipe paper --seeds 0-9
     Colour images, with shorter training:
       deepsvdd sweep cifar10.jsonl --dataset cifar10 --recipe fast:7+7 --seeds 0-2
     On a cluster that runs already:
-      deepsvdd sweep all.jsonl --dataset mnist --dataset fashion_mnist --seeds 0-9 \\
-        --engine ray --address auto
+      deepsvdd sweep all.jsonl --seeds 0-9 --engine ray --address auto
     """
     grid = Settings(**settings)
     if engine == "local":
