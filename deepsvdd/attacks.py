@@ -134,6 +134,8 @@ def boundary_attack(
 
     foolbox's implementation, by the attack's authors.
 
+    In the book: sec-boundary-attack (12-adversarial).
+
     Parameters
     ----------
     model : Module
@@ -257,6 +259,8 @@ def gradient_attack(
     """Minimise a loss within a ball around each image: projected gradient descent.
 
     Unlike the Boundary Attack it needs to know what it attacks, weights and all.
+
+    In the book: sec-adaptive (12-adversarial).
 
     Parameters
     ----------
