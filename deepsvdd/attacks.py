@@ -28,7 +28,7 @@ from deepsvdd.networks import evaluation_mode
 
 STARTS = ("images", "noise")
 TRIES = 100  # starts drawn for one image before it is given up
-BISECTIONS = 12  # of the line from a start to the image: to 1/4096 of its length
+ADAPT_EVERY = 2  # steps; foolbox's 10 are for longer walks
 
 
 # ------------------------------------------------------------------ the Boundary Attack
@@ -134,6 +134,8 @@ def boundary_attack(
 
     foolbox's implementation, by the attack's authors.
 
+    In the book: sec-boundary-attack (12-adversarial).
+
     Parameters
     ----------
     model : Module
@@ -144,7 +146,7 @@ def boundary_attack(
     starts : Tensor of shape (n, c, h, w)
         Adversarial images to begin with, as from :func:`starting_points`.
     n_steps : int, default=5000
-        Steps of the walk, of one query each, and every tenth of two.
+        Steps of the walk, of one query each, and every other one of two.
     seed : int, default=0
         Of the directions tried.
     keep_frames : bool, default=False
@@ -170,7 +172,9 @@ def boundary_attack(
     if n_steps < 1:
         raise ValueError(f"n_steps must be at least 1; got {n_steps}")
     watched = Watched(model, images, labels, keep_frames, on_query).eval()
-    attack = foolbox.attacks.BoundaryAttack(steps=n_steps)
+    attack = foolbox.attacks.BoundaryAttack(
+        steps=n_steps, update_stats_every_k=ADAPT_EVERY
+    )
     devices = [images.device] if images.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.no_grad():
         torch.manual_seed(seed)  # foolbox draws from the global generator
@@ -209,10 +213,7 @@ def import_foolbox() -> Any:
 def starting_points(
     model: nn.Module, images: Tensor, labels: Tensor, draw: Callable[[int], Tensor]
 ) -> tuple[Tensor, Tensor]:
-    """Find adversarial images to start from: on the boundary, but far away.
-
-    Candidates are drawn until the model gives one another class than the image's; then
-    the line from there to the image is cut at the boundary by bisection.
+    """Find adversarial images to start from: drawn until the model gives other classes.
 
     Parameters
     ----------
@@ -227,28 +228,17 @@ def starting_points(
     found : bool Tensor of shape (n,)
         Where there is one; elsewhere the start is the image itself.
     """
-
-    def adversarial(x: Tensor) -> Tensor:
-        with torch.no_grad():
-            return model(x).argmax(dim=1) != labels
-
-    far = images.clone()
+    starts = images.clone()
     found = torch.zeros(len(images), dtype=torch.bool, device=images.device)
     for _ in range(TRIES):
         candidates = draw(len(images))
-        new = adversarial(candidates) & ~found
-        far[new] = candidates[new]
+        with torch.no_grad():
+            new = (model(candidates).argmax(dim=1) != labels) & ~found
+        starts[new] = candidates[new]
         found |= new
         if found.all():
             break
-    low = images.new_zeros(len(images), 1, 1, 1)  # shares of the line, (n, 1, 1, 1)
-    high = torch.ones_like(low)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        crossed = adversarial(torch.lerp(images, far, middle)).view_as(low)
-        high = torch.where(crossed, middle, high)
-        low = torch.where(crossed, low, middle)
-    return torch.lerp(images, far, high), found
+    return starts, found
 
 
 def lengths(x: Tensor) -> Tensor:
@@ -269,6 +259,8 @@ def gradient_attack(
     """Minimise a loss within a ball around each image: projected gradient descent.
 
     Unlike the Boundary Attack it needs to know what it attacks, weights and all.
+
+    In the book: sec-adaptive (12-adversarial).
 
     Parameters
     ----------

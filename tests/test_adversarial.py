@@ -5,9 +5,15 @@ import pytest
 import torch
 
 from deepsvdd import Dataset, DeepSVDD, Phase, Recipe
-from deepsvdd.adversarial import adversarial_split, run_experiment, score_function
+from deepsvdd.adversarial import (
+    adversarial_split,
+    experiment_tasks,
+    run_experiment,
+    score_function,
+)
 from deepsvdd.attacks import AdversarialSet
 from deepsvdd.results import ResultsFile
+from deepsvdd.sweeps import Settings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -93,6 +99,19 @@ def test_every_run_is_a_line_and_none_is_repeated(tmp_path):
         assert line["provenance"]["versions"]["torch"]
     run([0, 1])
     assert [line["seed"] for line in lines] == [0] * 3 + [1] * 3
+
+
+def test_baselines_are_tasks_of_their_own_and_run_once_if_there_is_no_chance():
+    split = adversarial_split(dataset(), examples(dataset()))
+    methods = ("one-class", "kde", "iforest", "dcae")
+    tasks = experiment_tasks("mnist", split, methods, "fast", (3, 4), Settings())
+    assert [(task.methods, task.recipe, task.seeds) for task in tasks] == [
+        (("one-class", "dcae"), "fast", (3,)),
+        (("kde",), None, (3,)),
+        (("iforest",), None, (3,)),
+        (("one-class", "dcae"), "fast", (4,)),
+        (("iforest",), None, (4,)),
+    ]
 
 
 @pytest.mark.parametrize("objective", ["one-class", "soft-boundary"])

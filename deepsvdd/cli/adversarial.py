@@ -13,7 +13,7 @@ from deepsvdd.cli.sweep import whole_numbers
 from deepsvdd.datasets import DATASETS, load_dataset
 from deepsvdd.networks import NETWORKS
 from deepsvdd.results import Line, ResultsFile
-from deepsvdd.sweeps import METHODS, NETWORK_METHODS, Settings
+from deepsvdd.sweeps import METHODS, Settings
 
 
 @click.command(name="adversarial", short_help="Test detectors on adversarial examples.")
@@ -27,9 +27,8 @@ from deepsvdd.sweeps import METHODS, NETWORK_METHODS, Settings
     "methods",
     type=click.Choice(METHODS),
     multiple=True,
-    default=NETWORK_METHODS,
-    show_default=True,
-    help="Repeat for several.",
+    default=METHODS,
+    help="Repeat for several.  [default: all]",
 )
 @click.option(
     "--recipe",
