@@ -222,7 +222,8 @@ def secret_lines(assignment):
             hidden |= line.startswith("### BEGIN")
             (secret if hidden else public).add(line)
             hidden &= not line.startswith("### END")
-    return {line for line in secret - public if len(line) > 7}
+    shown = "\n".join(public)
+    return {line for line in secret if len(line) > 7 and line not in shown}
 
 
 def test_the_release_holds_no_trace_of_the_answers(toy, given):
