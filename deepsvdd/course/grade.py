@@ -336,6 +336,7 @@ def environment(folder: str) -> dict[str, str]:
         **{name: os.environ[name] for name in keep if name in os.environ},
         **dict.fromkeys(homes, folder),
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as in Jupyter
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "OMP_NUM_THREADS": "1",  # marks must not depend on the number of cores

@@ -13,7 +13,6 @@ from typing import Any
 
 import yaml
 
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 _ROLE = re.compile(r"\{[a-z:]+\}`([^`<]*?)(?:\s*<[^`>]*>)?`")
 
 
@@ -86,21 +85,24 @@ def gift(quizzes: dict[str, list[Question]]) -> str:
                 for o in question.options
             ]
             title = escape(f"{category}, {number}")
-            head = f"::{title}::[markdown]{escape(question.text)} {{"
+            head = f"::{title}::[html]{escape(question.text)} {{"
             blocks.append("\n".join([head, *lines, "}"]))
     return "\n\n".join(blocks) + "\n"
 
 
 def escape(text: str) -> str:
-    r"""Return MyST as Markdown whose special characters GIFT does not take for its own.
+    r"""Return a MyST paragraph as HTML whose special characters GIFT leaves alone.
 
     Formulas get the brackets that Moodle's MathJax looks for; roles lose their markup.
 
     Examples
     --------
-    >>> print(escape("Is $R^2 = 1$?"))
-    Is \\(R^2 \= 1\\)?
+    >>> print(escape(r"Is $\nu = 1$ *so*?"))
+    Is <span class\="math">\\(\\nu \= 1\\)</span> <em>so</em>?
     """
-    text = _ROLE.sub(r"\1", text)
-    text = _MATH.sub(lambda m: rf"\\({m[1] or m[2]}\\)", " ".join(text.split()))
-    return re.sub(r"([~=#{}:])", r"\\\1", text)
+    import mistune
+
+    render = mistune.create_markdown(escape=True, plugins=["math"])
+    html = str(render(_ROLE.sub(r"\1", text))).strip()
+    html = " ".join(html.removeprefix("<p>").removesuffix("</p>").split())
+    return re.sub(r"([~=#{}:\\])", r"\\\1", html)

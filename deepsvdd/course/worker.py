@@ -179,6 +179,13 @@ class Notebook:
             def enable_gui(self, gui: str | None = None) -> None:
                 """Do nothing: pictures are collected, not shown."""
 
+            def ask_exit(self) -> None:
+                """End the cell, not the notebook."""
+                raise SystemExit
+
+            def system(self, cmd: str) -> None:
+                """Skip `!command` and `%pip`: what is installed is installed."""
+
             def showtraceback(self, *_: object, **__: object) -> None:
                 """Do nothing: `describe` says what counts."""
 
@@ -186,7 +193,6 @@ class Notebook:
         config.HistoryManager.enabled = False
         config.InteractiveShell.colors = "nocolor"
         self.shell = Shell.instance(config=config)
-        self.shell.enable_matplotlib("inline")
         self.own, self.keep = set(own), keep
         self.given: dict[str, Any] = {}
         self.guarded: dict[ModuleType, dict[str, Any]] = {}

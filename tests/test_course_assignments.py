@@ -1,0 +1,64 @@
+"""The book's assignments: they mark as they say, and their releases are clean."""
+
+import itertools
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from test_course import secret_lines
+
+from deepsvdd.course import build
+from deepsvdd.course.grade import Limits
+from deepsvdd.course.source import kind, read_assignments, role
+
+FOLDER = Path(__file__).parents[1] / "book/assignments"
+ASSIGNMENTS = {a.name: a for a in read_assignments([FOLDER])}
+
+
+@pytest.fixture(scope="module")
+def checks():
+    """Every submission that has to get certain marks, by assignment."""
+    found = defaultdict(list)
+    for one in build.check(list(ASSIGNMENTS.values()), Limits(), jobs=2):
+        found[one.assignment].append(one)
+    return found
+
+
+@pytest.mark.parametrize("name", ASSIGNMENTS)
+def test_every_submission_gets_the_marks_beside_it(checks, name):
+    wrong = {one.submission: one.wrong for one in checks[name] if one.wrong}
+    assert wrong == {}
+    names = [one.submission for one in checks[name]]
+    assert names[:2] == ["reference", "blank"]
+    assert len(names) >= 5
+    seconds = [one.result.seconds for one in checks[name]]
+    assert max(seconds) < Limits().seconds
+
+
+@pytest.mark.parametrize("name", ASSIGNMENTS)
+def test_releases_hold_no_trace_of_the_answers(name):
+    assignment = ASSIGNMENTS[name]
+    text = json.dumps(build.release(assignment), ensure_ascii=False)
+    secret = secret_lines(assignment)
+    assert len(secret) > 20
+    assert not [line for line in secret if json.dumps(line)[1:-1] in text]
+    for word in ("BEGIN SOLUTION", "HIDDEN", '"course"', "rubric-", '"mistake"'):
+        assert word not in text
+
+
+@pytest.mark.parametrize("name", ASSIGNMENTS)
+def test_sources_are_as_the_guide_says(name):
+    assignment = ASSIGNMENTS[name]
+    cells = assignment.notebook.cells
+    code = [cell for cell in cells if cell.cell_type == "code"]
+    assert not any(cell.outputs or cell.execution_count for cell in code)
+    assert any("parameters" in cell.metadata.get("tags", ()) for cell in code)
+    for above, below in itertools.pairwise(cells):
+        if kind(above) == "answer":
+            assert role(below) == "rubric"
+    shown = [cell for cell in code if not role(cell)]
+    assert max(len(line) for c in shown[1:] for line in c.source.split("\n")) <= 70
+    assert all(assignment.headings[test] for test in assignment.tests)
+    points = sum(assignment.points.values())
+    assert f"{points:g}" in assignment.cells[0].source  # the table's sum
