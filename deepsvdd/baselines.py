@@ -540,11 +540,8 @@ def as_in_paper(name: str, n_channels: int) -> dict[str, Any]:
     """
     support = name in ("ocsvm", "ocsvm-paper", "kde")
     if n_channels == 1:
-        method, variance = ("minmax" if support else "gcn_l1"), None
-    else:
-        method = "gcn_l1"
-        variance = 0.95 if support else {"iforest": 1.0}.get(name)
-    return {"preprocessing": method, "variance": variance}
+        return {"preprocessing": "minmax" if support else "gcn_l1", "variance": None}
+    return {"preprocessing": "gcn_l1", "variance": 0.95}
 
 
 def make_baseline(name: str, **parameters: Any) -> Baseline:

@@ -16,6 +16,7 @@ from deepsvdd.baselines import (
     GAMMAS,
     NUS,
     altered_images,
+    as_in_paper,
     labelled_tenth,
     log_densities,
     machine_scores,
@@ -277,3 +278,12 @@ def test_pca_scores_by_what_lies_outside_the_subspace(problem):
     np.testing.assert_allclose(
         baseline.anomaly_score(problem[2][0]), (left_out**2).sum(1), rtol=1e-3
     )
+
+
+def test_the_papers_preprocessing_depends_on_method_and_colour():
+    plain = {"preprocessing": "gcn_l1", "variance": None}
+    assert as_in_paper("iforest", 1) == plain
+    assert as_in_paper("kde", 1) == plain | {"preprocessing": "minmax"}
+    assert as_in_paper("ocsvm-paper", 1) == as_in_paper("kde", 1)
+    for name in BASELINES:
+        assert as_in_paper(name, 3) == {"preprocessing": "gcn_l1", "variance": 0.95}
