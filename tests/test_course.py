@@ -25,7 +25,7 @@ from deepsvdd.course.source import (
     recognise,
 )
 
-LIMITS = Limits(seconds=120, cell_seconds=4, memory=512)
+LIMITS = Limits(seconds=300, cell_seconds=2, memory=512)
 
 MEAN = """\
 def mean(values):
@@ -279,7 +279,7 @@ def test_the_instructors_version_shows_what_cells_show():
         cell("1 + 1"),
     ]
     notebook.metadata |= KERNEL
-    taught = build.instructors_version(Assignment("p", notebook), LIMITS)
+    taught = build.instructors_version(Assignment("p", notebook), Limits())
     text, shown = taught.cells[1].outputs
     assert text.text == "hello\n"
     assert "image/png" in shown.data
@@ -374,6 +374,7 @@ PROGRAMS = {
     "syntax": ("def mean(values:", WRONG_MEAN, "mean raised SyntaxError"),
     "hangs": (mean_of("while True: pass"), WRONG_MEAN, None),
     "hangs-above": ("while True: pass", WRONG_MEAN, "mean took too long"),
+    "sleeps": ("import time\ntime.sleep(3600)", WRONG_MEAN, "mean took too long"),
     "stubborn": (STUBBORN, WRONG_MEAN, "mean took too long"),
     "hog": (
         mean_of("return len([bytearray(2**28) for _ in range(1000)])"),

@@ -28,15 +28,15 @@ def limits(command: Callable[..., None]) -> Callable[..., None]:
     options = (
         click.option(
             "--seconds",
-            default=300.0,
+            default=900.0,
             show_default=True,
-            help="Time for a notebook, in seconds.",
+            help="Time for a notebook, in seconds that pass.",
         ),
         click.option(
             "--cell_seconds",
             default=60.0,
             show_default=True,
-            help="Time for one of its cells, in seconds.",
+            help="Time for one of its cells, in seconds of work.",
         ),
         click.option(
             "--memory",

@@ -29,18 +29,23 @@ from deepsvdd.course.source import (
     recognise,
     script,
 )
+from deepsvdd.course.worker import OUT_OF_TIME, PATIENCE
 
-GRACE = 8.0  # s for a cell to end by itself after its time
-START = 90.0  # s for Python and the libraries to start
+GRACE = 20.0  # s for a cell to end by itself after its time
+START = 180.0  # s for Python and the libraries to start
 LONGEST_LINE = 2**24  # characters of a report
 NAMESPACES = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid")
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a notebook may use: seconds in all, seconds a cell, MiB of memory."""
+    """What a notebook may use.
 
-    seconds: float = 300
+    ``seconds`` that pass, in all; ``cell_seconds`` of work in one cell (of processor
+    time, so that marks do not depend on what else a machine does); ``memory`` in MiB.
+    """
+
+    seconds: float = 900
     cell_seconds: float = 60
     memory: int = 4096
 
@@ -230,11 +235,11 @@ def run_once(
                 words = complaints.read()[-1000:].decode(errors="replace")
                 raise RuntimeError(f"the process to grade in did not start: {words}")
             if line is None:
-                return done, {"error": "Died", "message": death_of(process)}
+                return done, death_of(process)
             report = parse(line, token)
             if "start" in report:
                 started = True
-                until = time.monotonic() + job["cell_seconds"] + GRACE
+                until = time.monotonic() + PATIENCE * job["cell_seconds"] + GRACE
             elif report.pop("end", None) == len(done):
                 done[len(done)] = report
     return done, None
@@ -249,18 +254,21 @@ def parse(line: str, token: str) -> dict[str, Any]:
     return {}
 
 
-def death_of(process: subprocess.Popen[str]) -> str:
-    """Return why a process ended, as far as the system knows."""
+def death_of(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Report why a process ended, as far as the system knows."""
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(timeout=GRACE)
     code = process.returncode
+    if code == OUT_OF_TIME:
+        return {"error": "OutOfTime", "message": ""}
     if code is None:
-        return "its output ended"
+        return {"error": "Died", "message": "its output ended"}
     # unshare, like a shell, reports a signal as 128 + its number.
     number = -code if code < 0 else code - 128
+    reason = f"exit status {code}"
     with contextlib.suppress(ValueError):
-        return signal.Signals(number).name
-    return f"exit status {code}"
+        reason = signal.Signals(number).name
+    return {"error": "Died", "message": reason}
 
 
 @contextlib.contextmanager
