@@ -95,7 +95,9 @@ def names(cells):
     """Return the names that cells write, parameters included, and that they read."""
     written, read = set(), set()
     for text in cells:
-        for node in ast.walk(ast.parse(re.sub(r"^%.*", "", text, flags=re.M))):
+        for node in ast.walk(
+            ast.parse(re.sub(r"^( *)%.*", r"\1pass", text, flags=re.M))
+        ):
             if isinstance(node, ast.arg):
                 written.add(node.arg)
             elif isinstance(node, ast.Name):
