@@ -550,7 +550,7 @@ def make_baseline(name: str, **parameters: Any) -> Baseline:
     Parameters
     ----------
     name : {"ocsvm", "ocsvm-paper", "kde", "iforest", "pca"}
-        The sixth, DCAE, is :func:`deepsvdd.training.reconstruction_scores` of a
+        The sixth, DCAE, is :func:`~deepsvdd.training.reconstruction_scores` of a
         pretrained autoencoder.
     **parameters
         As in :class:`Baseline`; ``nu`` for "ocsvm".
