@@ -9,6 +9,7 @@ the download: ``pip`` writes down what it is asked for, and copies the files tha
 import ast
 import json
 import os
+import re
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -124,7 +125,9 @@ def test_the_bootstrap_cell_installs_the_package_and_the_imports_work(colab):
     assert after["deepsvdd"] == str(colab.site / "deepsvdd/__init__.py")
     # Once a notebook; nothing is upgraded or reinstalled, torch is not mentioned.
     install = ["install", "-q", f"git+{REPOSITORY}"]
-    assert colab.installed() == [install] * len(NOTEBOOKS)
+    foolbox = ["install", "-q", "foolbox"]  # chapter 12 alone needs it
+    assert colab.installed().count(install) == len(NOTEBOOKS)
+    assert [c for c in colab.installed() if c != install] == [foolbox]
     assert after["torch"] == before["torch"]
     assert list(colab.content.iterdir()) == []
 
@@ -150,7 +153,7 @@ def test_files_of_the_book_are_not_taken_for_granted(path):
     for source in code_of(path)[1:]:
         if "exists()" in source:
             continue
-        tree = ast.parse("\n".join(x for x in source.split("\n") if x[:1] != "%"))
+        tree = ast.parse(re.sub(r"^( *)%.*", r"\1pass", source, flags=re.M))
         texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
         texts = {text for text in texts if isinstance(text, str) and len(text) < 200}
         assert not {t for t in texts if t.strip("./") and (BOOK / t).exists()}
