@@ -13,7 +13,7 @@ from benchmarks.figures import draw_scaling
 from benchmarks.timing import Row, compare, take_turns
 from deepsvdd.devices import resolve_device
 from deepsvdd.experiments import provenance
-from deepsvdd.files import atomic_write
+from deepsvdd.files import write_text
 
 DESCRIPTION = """\
 Time the package against a plain loop of the usual kind (benchmarks/plain.py: one image
@@ -97,8 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"\nLoad average before and after: {load['before']}, {load['after']}")
     content = {"provenance": origin, "load": load, "comparisons": results}
     if options.output:
-        with atomic_write(options.output) as temporary:
-            temporary.write_text(json.dumps(content, indent=1) + "\n")
+        write_text(options.output, json.dumps(content, indent=1) + "\n")
     if options.figure:
         draw_scaling(content, options.figure)
 

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from deepsvdd.attacks import AdversarialSet
-from deepsvdd.baselines import CHANCELESS
-from deepsvdd.datasets import (
-    DRAWN_SIGNS,
-    PREPROCESSING,
-    Dataset,
-    Split,
-    one_vs_rest,
-)
+from deepsvdd.datasets import Dataset, Split, one_vs_rest
 from deepsvdd.estimator import DeepSVDD
-from deepsvdd.experiments import program
+from deepsvdd.experiments import command_line
 from deepsvdd.objectives import squared_distances
 from deepsvdd.results import Line, ResultsFile, key_of
-from deepsvdd.sweeps import NETWORK_METHODS, Settings, Task, remaining, run_on
+from deepsvdd.sweeps import NETWORK_METHODS, Settings, remaining, run_on, tasks_of
 
 
 def adversarial_split(dataset: Dataset, adversarial: AdversarialSet) -> Split:
@@ -98,7 +88,6 @@ def run_experiment(
         If an argument is out of range, or the examples are of another data set.
     """
     split = adversarial_split(dataset, adversarial)
-    settings = as_in_paper(dataset.name, settings or Settings())
     facts = {
         "n_normal": int((split.y_test == 0).sum()),
         "n_adversarial": len(adversarial),
@@ -106,52 +95,15 @@ def run_experiment(
         "attack": adversarial.metadata["attack"],
         "classifier": adversarial.metadata["classifier"],
     }
-    command = shlex.join([*program(), *sys.argv[1:]])
-    tasks = experiment_tasks(dataset.name, split, methods, recipe, seeds, settings)
+    command = command_line()
+    normal = {dataset.name: split.normal_classes}
+    tasks = tasks_of(normal, methods, [recipe], seeds, settings or Settings())
     for task in remaining(tasks, {key_of(line) for line in file.lines}):
         for line, _ in run_on(task, split):
             line |= facts
             line["provenance"] = line["provenance"] | {"command": command}
             file.append(line)
             on_run(line)
-
-
-def as_in_paper(name: str, settings: Settings) -> Settings:
-    """Choose network and preprocessing for signs, drawn or not, as the paper does."""
-    if name not in ("gtsrb", DRAWN_SIGNS):
-        return settings
-    network, preprocessing = settings.network, settings.preprocessing
-    return replace(
-        settings,
-        network="gtsrb_LeNet" if network == "auto" else network,
-        preprocessing=PREPROCESSING["gtsrb"]
-        if preprocessing == "auto"
-        else preprocessing,
-    )
-
-
-def experiment_tasks(
-    name: str,
-    split: Split,
-    methods: Sequence[str],
-    recipe: str,
-    seeds: Sequence[int],
-    settings: Settings,
-) -> Iterator[Task]:
-    """List what to run: of each seed, the networks together and each baseline alone.
-
-    What has no chance in it is run with the first seed only.
-    """
-    (label,) = split.normal_classes
-    learned = tuple(method for method in methods if method in NETWORK_METHODS)
-    others = [method for method in methods if method not in NETWORK_METHODS]
-    for seed in seeds:
-        if learned:
-            yield Task(name, label, learned, recipe, (seed,), settings)
-        for method in others:
-            if method in CHANCELESS and seed != seeds[0]:
-                continue
-            yield Task(name, label, (method,), None, (seed,), settings)
 
 
 # --------------------------------------------------- the detector in an attacker's hand

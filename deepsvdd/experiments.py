@@ -174,7 +174,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
             "threads": torch.get_num_threads(),
             "system": f"{platform.system()} {platform.machine()}",
         },
-        "command": shlex.join([*program(), *sys.argv[1:]]),
+        "command": command_line(),
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
     }
 
@@ -203,12 +203,13 @@ def _git(*words: str) -> str | None:
     return done.stdout.strip()
 
 
-def program() -> list[str]:
+def command_line() -> str:
     """Say how this program was called, so that it can be called again."""
     path = Path(sys.argv[0])
+    program = [path.name]
     if path.name == "__main__.py":
-        return ["python", "-m", path.parent.name]
-    return [path.name]
+        program = ["python", "-m", path.parent.name]
+    return shlex.join([*program, *sys.argv[1:]])
 
 
 def _processor() -> str:

@@ -107,6 +107,14 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def write_text(
+    path: str | os.PathLike[str], text: str, encoding: str = "utf-8"
+) -> None:
+    """Write a text file whole or not at all; see :func:`atomic_write`."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding=encoding)
+
+
 def sha256_of(data: bytes | bytearray | memoryview) -> str:
     """Return the SHA-256 of a bytes-like object as 64 hexadecimal digits.
 

@@ -6,7 +6,6 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
-from importlib.metadata import metadata
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
@@ -14,6 +13,7 @@ from urllib.request import urlopen
 
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.files import atomic_write, cannot_write
+from deepsvdd.version import repository
 
 # What tells one run from another; a file holds each combination at most once.
 KEY = ("dataset", "normal_class", "method", "recipe", "nu", "precision", "seed")
@@ -90,11 +90,7 @@ def book_results(name: str) -> Path:
     path = Path("results", name)
     if path.exists():
         return path
-    urls = dict(
-        entry.split(", ", 1)
-        for entry in metadata("deepsvdd").get_all("Project-URL") or []
-    )
-    address = f"{urls.get('Repository')}/raw/main/book/results/{name}"
+    address = f"{repository()}/raw/main/book/results/{name}"
     copy = Path(tempfile.gettempdir(), "deepsvdd-results", name)
     try:
         with urlopen(address, timeout=30) as answer, atomic_write(copy) as temporary:

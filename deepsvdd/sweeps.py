@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import shlex
-import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import product
@@ -37,7 +35,7 @@ from deepsvdd.datasets import (
 from deepsvdd.devices import resolve_device
 from deepsvdd.errors import CollapseWarning
 from deepsvdd.estimator import channels_last, trains_at_once
-from deepsvdd.experiments import program, provenance
+from deepsvdd.experiments import command_line, provenance
 from deepsvdd.feeds import InMemory
 from deepsvdd.files import atomic_write
 from deepsvdd.metrics import average_precision, roc_auc
@@ -192,6 +190,34 @@ def plan(
     ValueError
         If something of it is unknown.
     """
+    loaded = [load(name, settings) for name in datasets]
+    normal = {dataset.name: _normal_classes(dataset, classes) for dataset in loaded}
+    tasks = tasks_of(normal, methods, recipes, seeds, settings)
+    for dataset in loaded if any(task.recipe for task in tasks) else ():
+        shape = dataset.x_train.shape[1:]
+        network = network_for(dataset.name, shape, settings)
+        _built(network, shape, 0, torch.device("cpu"))  # or say why it cannot be
+        for recipe in recipes:
+            find_recipe(recipe, network)
+    return tasks
+
+
+def tasks_of(
+    normal: Mapping[str, Sequence[int]],
+    methods: Sequence[str],
+    recipes: Sequence[str],
+    seeds: Sequence[int],
+    settings: Settings,
+) -> list[Task]:
+    """List the tasks of a grid whose data sets and normal classes are known.
+
+    Parameters
+    ----------
+    normal : mapping of str to sequence of int
+        Normal classes of each data set.
+    methods, recipes, seeds, settings
+        As for :func:`plan`.
+    """
     for method in methods:
         if method not in METHODS:
             raise ValueError(f"method must be one of {METHODS}; got {method!r}")
@@ -199,19 +225,11 @@ def plan(
     baselines = [m for m in dict.fromkeys(methods) if m in BASELINES]
     stacked = trains_at_once(resolve_device(settings.device))
     groups = [tuple(seeds)] if stacked else [(seed,) for seed in seeds]
-    loaded = [load(name, settings) for name in datasets]
-    normal = {dataset.name: _normal_classes(dataset, classes) for dataset in loaded}
     tasks = []
-    for group, dataset in product(groups, loaded):
-        name, shape = dataset.name, dataset.x_train.shape[1:]
-        network = network_for(name, shape, settings)
-        if learned:
-            _built(network, shape, 0, torch.device("cpu"))  # or say why it cannot be
-        for recipe in recipes if learned else ():
-            find_recipe(recipe, network)
-            for index in normal[name]:
-                tasks.append(Task(name, index, learned, recipe, group, settings))
-        for method, index, seed in product(baselines, normal[name], group):
+    for group, (name, classes) in product(groups, normal.items()):
+        for recipe, index in product(recipes if learned else (), classes):
+            tasks.append(Task(name, index, learned, recipe, group, settings))
+        for method, index, seed in product(baselines, classes, group):
             if method not in CHANCELESS or seed == seeds[0]:
                 tasks.append(Task(name, index, (method,), None, (seed,), settings))
     return tasks
@@ -321,9 +339,10 @@ def _network_runs(task: Task, split: Split) -> list[Run]:
     network = network_for(task.dataset, shape, settings)
     recipe = find_recipe(task.recipe or "", network)
     preprocessing = preprocessing_for(task.dataset, settings)
-    preprocessor = Preprocessor.fit(as_tensor(split.x_train), preprocessing)
-    x = channels_last(preprocessor(as_tensor(split.x_train)).to(device))
-    x_test = channels_last(preprocessor(as_tensor(split.x_test)).to(device))
+    images = torch.tensor(split.x_train)
+    preprocessor = Preprocessor.fit(images, preprocessing)
+    x = channels_last(preprocessor(images).to(device))
+    x_test = channels_last(preprocessor(torch.tensor(split.x_test)).to(device))
 
     autoencoders = [_built(network, shape, seed, device) for seed in task.seeds]
     control = [
@@ -362,11 +381,6 @@ def _network_runs(task: Task, split: Split) -> list[Run]:
                 )
             )
     return runs
-
-
-def as_tensor(images: NDArray[Any]) -> Tensor:
-    """Copy images: the data sets' own arrays are read-only, of which torch warns."""
-    return torch.from_numpy(images.copy())
 
 
 def _built(
@@ -461,19 +475,17 @@ def sweep(
     on_failure : callable
         Called with every task that failed, and why. Repeat the sweep to try it again.
     """
-    command = shlex.join([*program(), *sys.argv[1:]])
+    command = command_line()
     done = {key_of(line) for line in file.lines}
-    scored = {
-        key_of(line) for line in file.lines if score_file(file.path, line).exists()
+    groups = ensemble_groups(tasks) if ensembles else []
+    groups = [(line, keys) for line, keys in groups if key_of(line) not in done]
+    members = {key for _, keys in groups for key in keys}
+    lost = {  # scores that somebody has deleted are computed again
+        key_of(line)
+        for line in file.lines
+        if key_of(line) in members and not score_file(file.path, line).exists()
     }
-    todo = remaining(tasks, done)
-    if ensembles:  # scores that somebody has deleted are computed again
-        missing = done - scored
-        groups = ensemble_groups(tasks)
-        wanted = {
-            key for line, keys in groups if key_of(line) not in done for key in keys
-        }
-        todo = remaining(tasks, done - (missing & wanted))
+    todo = remaining(tasks, done - lost)
     for index, outcome in engine(run_task, todo):
         if isinstance(outcome, BaseException):
             if not isinstance(outcome, Exception):
@@ -490,11 +502,10 @@ def sweep(
             file.append(line)
             done.add(key_of(line))
             on_run(line)
-    if ensembles:
-        for line, keys in ensemble_groups(tasks):
-            if key_of(line) not in done and done.issuperset(keys):
-                file.append(_ensemble(line, keys, file, tasks[0].settings))
-                on_run(line)
+    for line, keys in groups:
+        if done.issuperset(keys):
+            file.append(_ensemble(line, keys, file, tasks[0].settings))
+            on_run(line)
 
 
 def score_file(results: Path, line: Line) -> Path:

@@ -7,13 +7,12 @@ import torch
 from deepsvdd import Dataset, DeepSVDD, Phase, Recipe
 from deepsvdd.adversarial import (
     adversarial_split,
-    experiment_tasks,
     run_experiment,
     score_function,
 )
 from deepsvdd.attacks import AdversarialSet
 from deepsvdd.results import ResultsFile
-from deepsvdd.sweeps import Settings
+from deepsvdd.sweeps import Settings, tasks_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -104,7 +103,8 @@ def test_every_run_is_a_line_and_none_is_repeated(tmp_path):
 def test_baselines_are_tasks_of_their_own_and_run_once_if_there_is_no_chance():
     split = adversarial_split(dataset(), examples(dataset()))
     methods = ("one-class", "kde", "iforest", "dcae")
-    tasks = experiment_tasks("mnist", split, methods, "fast", (3, 4), Settings())
+    normal = {"mnist": split.normal_classes}
+    tasks = tasks_of(normal, methods, ["fast"], (3, 4), Settings())
     assert [(task.methods, task.recipe, task.seeds) for task in tasks] == [
         (("one-class", "dcae"), "fast", (3,)),
         (("kde",), None, (3,)),

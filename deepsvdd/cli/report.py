@@ -8,7 +8,7 @@ import click
 
 from deepsvdd import reports
 from deepsvdd.cli.train import draw
-from deepsvdd.files import atomic_write
+from deepsvdd.files import write_text
 from deepsvdd.results import Line, read_results
 
 
@@ -44,17 +44,11 @@ def command(files: tuple[Path, ...], output: Path | None) -> None:
     click.echo(text, nl=False)
     if output is None:
         return
-    write(output / "tables.md", text)
-    write(output / "tables.csv", reports.as_csv(rows))
+    write_text(output / "tables.md", text)
+    write_text(output / "tables.csv", reports.as_csv(rows))
     draw_all(output, rows, lines)
     names = ", ".join(sorted(path.name for path in output.iterdir()))
     click.echo(f"\nwritten to {output}: {names}")
-
-
-def write(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    with atomic_write(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def draw_all(output: Path, rows: list[reports.Row], lines: list[Line]) -> None:

@@ -10,7 +10,7 @@ import click
 
 from deepsvdd.cli.inputs import read_input
 from deepsvdd.estimator import DeepSVDD
-from deepsvdd.files import atomic_write
+from deepsvdd.files import write_text
 
 
 @click.command(name="score", short_help="Score arrays or images with a trained model.")
@@ -57,8 +57,7 @@ def command(
     if output is None:
         click.echo(table.getvalue(), nl=False)
         return
-    with atomic_write(output) as temporary:
-        temporary.write_text(table.getvalue(), encoding="utf-8")
+    write_text(output, table.getvalue())
     anomalies = int((scores > threshold).sum())
     click.echo(
         f"{output}: {len(scores)} samples, {anomalies} above the threshold "

@@ -33,7 +33,7 @@ from deepsvdd.experiments import (
     test_results,
     untrained_aucs,
 )
-from deepsvdd.files import atomic_write
+from deepsvdd.files import write_text
 from deepsvdd.networks import NETWORKS
 from deepsvdd.published import paper_auc
 from deepsvdd.recipes import OPTIMIZERS, RECIPES, SCHEDULES, Phase, Recipe, get_recipe
@@ -552,9 +552,7 @@ def printable(settings: Settings) -> Settings:
 
 def write_json(path: Path, content: Settings) -> None:
     """Write a JSON file whole or not at all."""
-    text = json.dumps(content, indent=1)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(path, json.dumps(content, indent=1) + "\n")
 
 
 # -------------------------------------------------------------------------- pictures

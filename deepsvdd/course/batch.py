@@ -13,10 +13,10 @@ import nbformat
 from nbformat import NotebookNode
 from tqdm import tqdm
 
-from deepsvdd.course.build import release
+from deepsvdd.course.build import full_marks, release
 from deepsvdd.course.grade import Limits, Mark, Result, grade_notebook
 from deepsvdd.course.source import Assignment, grade_id, places_of, read_notebook
-from deepsvdd.files import atomic_write, sha256_of
+from deepsvdd.files import sha256_of, write_text
 
 # What learning platforms add to names: Moodle to folders, Canvas to files.
 _PLATFORM = re.compile(r"_\d+_assignsubmission_.*$|(_LATE)?(_\d{2,}){1,2}$")
@@ -183,7 +183,7 @@ def check_reference(assignment: Assignment, out: Path, limits: Limits) -> None:
         fingerprint(assignment, limits, nbformat.writes(reference).encode()),
         lambda: grade_notebook(assignment, release(assignment), reference, limits),
     )
-    full = sum(assignment.points[name] for name in assignment.tests)
+    full = sum(full_marks(assignment).values())
     if result.total != full:
         raise ValueError(
             f"the reference of {assignment.name} must get {full:g} points, but here it "
@@ -239,7 +239,5 @@ def remembered(path: Path, key: str, compute: Callable[[], Result]) -> Result:
         if kept["key"] == key:
             return Result.from_json(kept["result"])
     result = compute()
-    with atomic_write(path) as temporary:
-        kept = {"key": key, "result": result.to_json()}
-        temporary.write_text(json.dumps(kept), "utf-8")
+    write_text(path, json.dumps({"key": key, "result": result.to_json()}))
     return result

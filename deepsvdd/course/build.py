@@ -6,7 +6,6 @@ import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +29,8 @@ from deepsvdd.course.source import (
     role,
     script,
 )
-from deepsvdd.files import atomic_write
+from deepsvdd.files import atomic_write, write_text
+from deepsvdd.version import repository
 
 KEPT_METADATA = {"nbgrader", "tags", "mystnb", "deletable", "editable"}
 ARCHIVE = "deepsvdd-course.zip"
@@ -164,8 +164,7 @@ def build(assignments: list[Assignment], out: Path, limits: Limits) -> list[Path
         written[f"instructor/{file}"] = nbformat.writes(taught) + "\n"
     written["student/README.md"] = readme(assignments)
     for name, text in written.items():
-        with atomic_write(out / name) as temporary:
-            temporary.write_text(text, "utf-8")
+        write_text(out / name, text)
     with (
         atomic_write(out / ARCHIVE) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
@@ -186,12 +185,6 @@ def readme(assignments: list[Assignment]) -> str:
     return README.format(
         url=repository(), table="\n".join(lines), example=assignments[0].name
     )
-
-
-def repository() -> str:
-    """Return the address that the package gives as its repository."""
-    urls = metadata("deepsvdd").get_all("Project-URL") or []
-    return dict(url.split(", ", 1) for url in urls)["Repository"]
 
 
 # --- proof ------------------------------------------------------------------------

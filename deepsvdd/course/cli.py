@@ -210,7 +210,7 @@ def quiz(out: Path, sources: Path) -> None:
     deepsvdd-course quiz chapter-3.gift --sources book/quizzes/03.yml
     """
     from deepsvdd.course.quizzes import gift, read_quiz
-    from deepsvdd.files import atomic_write
+    from deepsvdd.files import write_text
 
     files = sorted(sources.glob("*.yml")) if sources.is_dir() else [sources]
     if not files:
@@ -219,8 +219,7 @@ def quiz(out: Path, sources: Path) -> None:
         f"Chapter {int(f.stem)}": read_quiz(f) for f in files if f.stem.isdigit()
     }
     quizzes |= {f.stem: read_quiz(f) for f in files if not f.stem.isdigit()}
-    with atomic_write(out) as temporary:
-        temporary.write_text(gift(quizzes), "utf-8")
+    write_text(out, gift(quizzes))
     n_questions = sum(map(len, quizzes.values()))
     click.echo(f"{out}: {n_questions} questions in {len(quizzes)} quizzes")
 

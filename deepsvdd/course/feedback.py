@@ -11,7 +11,7 @@ from typing import Any
 from deepsvdd.course.batch import Found
 from deepsvdd.course.grade import Result
 from deepsvdd.course.source import Assignment
-from deepsvdd.files import atomic_write
+from deepsvdd.files import write_text
 
 PAGE = """\
 <!doctype html>
@@ -148,8 +148,7 @@ def write(
         names: set[str] = set()
         for result in own:
             path = out / assignment.name / f"{file_name(result.student, names)}.html"
-            with atomic_write(path) as temporary:
-                temporary.write_text(page(assignment, result), "utf-8")
+            write_text(path, page(assignment, result))
     if unknown:
         rows: list[list[Any]] = [["file", "problem"]]
         rows += [[harmless(f.path.name), harmless(f.problem)] for f in unknown]
@@ -157,8 +156,7 @@ def write(
         csv.writer(output, lineterminator="\n").writerows(rows)
         tables["unknown.csv"] = output.getvalue()
     for name, text in tables.items():
-        with atomic_write(out / name) as temporary:
-            temporary.write_text(text, "utf-8-sig")  # else Excel spoils accents
+        write_text(out / name, text, "utf-8-sig")  # else Excel spoils accents
     return [out / name for name in tables]
 
 
