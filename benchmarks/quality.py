@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deepsvdd import DeepSVDD, get_recipe, load_dataset, one_vs_rest
+from deepsvdd.baselines import altered_images
 from deepsvdd.experiments import provenance
 from deepsvdd.metrics import roc_auc
 from deepsvdd.recipes import shortened
@@ -80,11 +81,7 @@ def run_recipe(digit: int, epochs: list[int]) -> dict[str, Any]:
     order = np.random.default_rng(0).permutation(len(split.x_train))
     held_out, rest = np.split(order, [len(order) // 10])
     normal = split.x_train[held_out]
-    altered = (
-        np.rot90(normal, axes=(2, 3)),
-        normal[:, :, ::-1],
-        normal[:, :, :, ::-1],
-    )
+    altered = altered_images(normal)
     recipe = shortened(get_recipe("fast", "mnist_LeNet"), *epochs)
     detector = DeepSVDD(recipe=recipe, n_members=MEMBERS, random_state=0, device="cpu")
     start = time.perf_counter()

@@ -5,7 +5,6 @@ Inside this module pixels lie in [0, 1], and distances are Euclidean in that uni
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -25,6 +24,7 @@ from deepsvdd.classifiers import Classifier, unit_pixels
 from deepsvdd.datasets import Dataset, one_vs_rest
 from deepsvdd.files import atomic_write
 from deepsvdd.networks import evaluation_mode
+from deepsvdd.persistence import checksum
 
 STARTS = ("images", "noise")
 TRIES = 100  # starts drawn for one image before it is given up
@@ -663,11 +663,9 @@ def fingerprint(
     classifier: Classifier, images: NDArray[np.uint8], settings: dict[str, Any]
 ) -> str:
     """Hash what decides the result of an attack."""
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    digest.update(images.tobytes())
-    for tensor in classifier.state_dict().values():
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]
+    tensors = {name: value.cpu() for name, value in classifier.state_dict().items()}
+    tensors["images"] = torch.tensor(images)
+    return checksum(tensors, json.dumps(settings, sort_keys=True))[:16]
 
 
 def read_part(file: Path | None) -> Part | None:

@@ -155,7 +155,22 @@ class Baseline(BaseEstimator, ABC):
 # ------------------------------------------------------------ one-class support vectors
 
 
-class OneClassSVM(Baseline):
+class KernelMachine(Baseline):
+    """What both one-class SVMs do once their settings are chosen."""
+
+    def _solve(self, images: Array, gamma: float, nu: float) -> None:
+        """Train on all images with the settings chosen."""
+        vectors = self._vectors(images)
+        support, self.weights_ = solve(squared_distances(vectors), gamma, nu)
+        self.support_vectors_ = vectors[support]
+        self.selected_ |= {"gamma": gamma, "nu": nu}
+
+    def _score(self, images: Array) -> Array:
+        d2 = squared_distances(self._vectors(images), self.support_vectors_)
+        return machine_scores(d2, self.weights_, self.selected_["gamma"])
+
+
+class OneClassSVM(KernelMachine):
     r"""One-class SVM with the Gaussian kernel :math:`\exp(-\gamma\lVert x-y\rVert^2)`.
 
     As this kernel gives all images the same length in feature space, the smallest ball
@@ -214,19 +229,8 @@ class OneClassSVM(Baseline):
             quality += [separation(of_one) for of_one in scores]
         self._solve(images, GAMMAS[int(np.argmax(quality))], self.nu)
 
-    def _solve(self, images: Array, gamma: float, nu: float) -> None:
-        """Train on all images with the settings chosen."""
-        vectors = self._vectors(images)
-        support, self.weights_ = solve(squared_distances(vectors), gamma, nu)
-        self.support_vectors_ = vectors[support]
-        self.selected_ |= {"gamma": gamma, "nu": nu}
 
-    def _score(self, images: Array) -> Array:
-        d2 = squared_distances(self._vectors(images), self.support_vectors_)
-        return machine_scores(d2, self.weights_, self.selected_["gamma"])
-
-
-class LabelledOneClassSVM(OneClassSVM):
+class LabelledOneClassSVM(KernelMachine):
     """The same machine with γ and ν chosen by *labels*: the paper's OC-SVM/SVDD.
 
     Of γ = 2⁻¹⁰ … 2⁻¹ and ν = 0.01, 0.1 it takes the pair with the largest AUC on a
@@ -251,17 +255,6 @@ class LabelledOneClassSVM(OneClassSVM):
     """
 
     uses_labels = True
-
-    def __init__(
-        self,
-        *,
-        preprocessing: str = "gcn_l1",
-        variance: float | None = None,
-        random_state: int = 0,
-    ) -> None:
-        super().__init__(
-            preprocessing=preprocessing, variance=variance, random_state=random_state
-        )
 
     def _learn(self, images: Array, labelled: Any) -> None:
         X, y = labelled

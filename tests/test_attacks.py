@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from toys import QUICK, some_digits
 
-from deepsvdd import Dataset, Phase
 from deepsvdd.attacks import (
     AdversarialSet,
     Evading,
@@ -48,18 +48,12 @@ def gap(images):
 
 @pytest.fixture(scope="module")
 def digits(mnist):
-    return Dataset(
-        "mnist",
-        *(mnist.x_train[:4000], mnist.y_train[:4000]),
-        *(mnist.x_test[:500], mnist.y_test[:500]),
-        mnist.classes,
-    )
+    return some_digits(mnist, 4000)
 
 
 @pytest.fixture(scope="module")
 def classifier(digits):
-    phase = Phase(lr=3e-3, n_epochs=2, batch_size=64, schedule="one-cycle")
-    return train_classifier(digits, phase)
+    return train_classifier(digits, QUICK)
 
 
 # --------------------------------------------------------------- the Boundary Attack

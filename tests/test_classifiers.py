@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from toys import QUICK, some_digits
 
-from deepsvdd import Dataset, DeepSVDD, ModelFileError, Phase
+from deepsvdd import DeepSVDD, ModelFileError
 from deepsvdd.classifiers import (
     Classifier,
     default_phase,
@@ -13,22 +14,16 @@ from deepsvdd.classifiers import (
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-PHASE = Phase(lr=3e-3, n_epochs=2, batch_size=64, schedule="one-cycle")
 
 
 @pytest.fixture(scope="module")
 def digits(mnist):
-    return Dataset(
-        "mnist",
-        *(mnist.x_train[:3000], mnist.y_train[:3000]),
-        *(mnist.x_test[:500], mnist.y_test[:500]),
-        mnist.classes,
-    )
+    return some_digits(mnist, 3000)
 
 
 @pytest.fixture(scope="module")
 def classifier(digits):
-    return train_classifier(digits, PHASE)
+    return train_classifier(digits, QUICK)
 
 
 def test_it_learns_and_says_how_well(classifier, digits):
@@ -42,11 +37,11 @@ def test_it_learns_and_says_how_well(classifier, digits):
 
 def test_a_seed_decides_it(classifier, digits):
     state = torch.get_rng_state()
-    again = train_classifier(digits, PHASE)
+    again = train_classifier(digits, QUICK)
     assert torch.equal(torch.get_rng_state(), state)
     x = unit_pixels(digits.x_test[:5])
     assert torch.equal(again(x), classifier(x))
-    assert not torch.equal(train_classifier(digits, PHASE, seed=1)(x), again(x))
+    assert not torch.equal(train_classifier(digits, QUICK, seed=1)(x), again(x))
 
 
 def test_it_comes_back_from_its_file(classifier, digits, tmp_path):

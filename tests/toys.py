@@ -3,6 +3,20 @@
 import torch
 from torch import nn
 
+from deepsvdd import Dataset, Phase
+
+QUICK = Phase(lr=3e-3, n_epochs=2, batch_size=64, schedule="one-cycle")
+
+
+def some_digits(mnist, n_train):
+    """The first digits of MNIST, with 500 of the test set."""
+    return Dataset(
+        "mnist",
+        *(mnist.x_train[:n_train], mnist.y_train[:n_train]),
+        *(mnist.x_test[:500], mnist.y_test[:500]),
+        mnist.classes,
+    )
+
 
 def random(*shape, seed=0, dtype=torch.float32):
     generator = torch.Generator().manual_seed(seed)

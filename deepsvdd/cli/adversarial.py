@@ -9,7 +9,8 @@ import click
 
 from deepsvdd.adversarial import run_experiment
 from deepsvdd.attacks import AdversarialSet
-from deepsvdd.cli.sweep import whole_numbers
+from deepsvdd.cli import options as shared
+from deepsvdd.cli.options import whole_numbers
 from deepsvdd.datasets import DATASETS, load_dataset
 from deepsvdd.networks import NETWORKS
 from deepsvdd.results import Line, ResultsFile
@@ -37,7 +38,7 @@ from deepsvdd.sweeps import METHODS, Settings
     help="fast, quick, paper; fast:7+5 for other numbers of epochs.",
 )
 @click.option("--seeds", default="0-9", show_default=True, help="0-9, or 0,3,5-7.")
-@click.option("--nu", default=0.1, show_default=True, help="ν, where a method has one.")
+@shared.nu
 @click.option(
     "--network",
     type=click.Choice(("auto", *NETWORKS)),
@@ -45,10 +46,8 @@ from deepsvdd.sweeps import METHODS, Settings
     show_default=True,
     help="auto is the paper's for the data set.",
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
-@click.option(
-    "--data_path", type=click.Path(file_okay=False), help="Folder of the data sets."
-)
+@shared.device
+@shared.data_path
 def command(
     dataset_name: str,
     examples: Path,

@@ -12,6 +12,7 @@ import torch
 
 from deepsvdd.attacks import STARTS, attack_class, import_foolbox
 from deepsvdd.classifiers import Classifier, default_phase, train_classifier
+from deepsvdd.cli import options as shared
 from deepsvdd.datasets import DATASETS, Dataset, load_dataset
 from deepsvdd.devices import resolve_device
 from deepsvdd.experiments import provenance
@@ -56,10 +57,8 @@ from deepsvdd.experiments import provenance
     type=click.IntRange(1),
     help="Of the classifier's training.  [default: about 1000 steps]",
 )
-@click.option(
-    "--data_path", type=click.Path(file_okay=False), help="Folder of the data sets."
-)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
+@shared.data_path
+@shared.device
 def command(
     dataset_name: str,
     output: Path,

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import numpy as np
 
+from deepsvdd.cli import options as shared
 from deepsvdd.cli.inputs import read_array
-from deepsvdd.devices import PRECISIONS
 from deepsvdd.distributed import process_group, rank
 from deepsvdd.estimator import DeepSVDD
 from deepsvdd.feeds import read_images
@@ -64,10 +64,8 @@ from deepsvdd.training import OBJECTIVES
     help="Networks to train and average: more are better, and slower.",
 )
 @click.option("--seed", default=0, show_default=True)
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True
-)
+@shared.device
+@shared.precision
 @click.option(
     "--checkpoint_every",
     type=click.IntRange(0),

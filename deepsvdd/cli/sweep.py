@@ -9,25 +9,13 @@ from typing import Any
 import click
 from tqdm import tqdm
 
+from deepsvdd.cli import options as shared
+from deepsvdd.cli.options import whole_numbers
 from deepsvdd.datasets import DATASETS
-from deepsvdd.devices import PRECISIONS
-from deepsvdd.engines import ENGINES, cores, run_locally, run_on_ray
+from deepsvdd.engines import ENGINES, run_locally, run_on_ray
 from deepsvdd.networks import NETWORKS
 from deepsvdd.results import Line, ResultsFile, key_of
 from deepsvdd.sweeps import METHODS, Settings, Task, plan, sweep
-
-
-def whole_numbers(text: str, name: str) -> list[int]:
-    """Read ``0-9`` or ``0,3,5-7``."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        low, dash, high = part.strip().partition("-")
-        if not low.isdecimal() or (dash and not high.isdecimal()):
-            raise ValueError(f"{name} must be like 0-9 or 0,3,5-7; got {text!r}")
-        numbers += range(int(low), int(high or low) + 1)
-    if not numbers or len(set(numbers)) < len(numbers):
-        raise ValueError(f"{name} must be different numbers; got {text!r}")
-    return numbers
 
 
 def class_names(text: str) -> list[int | str] | None:
@@ -77,20 +65,16 @@ def class_names(text: str) -> list[int | str] | None:
 @click.option(
     "--ensembles", is_flag=True, help="Add the ensemble of all seeds' networks."
 )
-@click.option("--nu", default=0.1, show_default=True, help="ν, where a method has one.")
+@shared.nu
 @click.option(
     "--network",
     type=click.Choice(("auto", *NETWORKS)),
     default="auto",
     show_default=True,
 )
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True
-)
-@click.option(
-    "--data_path", type=click.Path(file_okay=False), help="Folder of the data sets."
-)
+@shared.device
+@shared.precision
+@shared.data_path
 @click.option(
     "--engine",
     type=click.Choice(ENGINES),
@@ -146,8 +130,7 @@ def command(
     if engine == "local":
         if address:
             raise ValueError(f"address is for engine ray; got {address!r}")
-        workers = jobs or max(len(cores()) // threads, 1)
-        run: Any = partial(run_locally, n_jobs=workers, n_threads=threads)
+        run: Any = partial(run_locally, n_jobs=jobs, n_threads=threads)
     else:
         if jobs:
             raise ValueError(f"jobs is for engine local; got {jobs}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -65,8 +66,11 @@ name in front of it: `jane-doe-{example}.ipynb`. Hand in that file, not a link o
 """
 
 
+@functools.cache
 def release(assignment: Assignment) -> NotebookNode:
     """Return the notebook for students, cell for cell that of `assignment.cells`.
+
+    Made once for each assignment: do not change it.
 
     nbgrader's own preprocessors take out solutions and hidden tests and lock the cells.
     Every solution begins with a comment that names it, for notebooks whose metadata are

@@ -38,7 +38,7 @@ class Variant:
     marks: dict[str, float]  # test → points; all others get full points
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Assignment:
     """A source notebook, read and checked.
 

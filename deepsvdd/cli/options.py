@@ -1,0 +1,33 @@
+"""Options that several commands have, and reading what is given to them."""
+
+from __future__ import annotations
+
+import click
+
+from deepsvdd.devices import PRECISIONS
+
+data_path = click.option(
+    "--data_path", type=click.Path(file_okay=False), help="Folder of the data sets."
+)
+device = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, …"
+)
+nu = click.option(
+    "--nu", default=0.1, show_default=True, help="ν, where a method has one."
+)
+precision = click.option(
+    "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True
+)
+
+
+def whole_numbers(text: str, name: str) -> list[int]:
+    """Read ``0-9`` or ``0,3,5-7``."""
+    numbers: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()):
+            raise ValueError(f"{name} must be like 0-9 or 0,3,5-7; got {text!r}")
+        numbers += range(int(low), int(high or low) + 1)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise ValueError(f"{name} must be different numbers; got {text!r}")
+    return numbers
