@@ -172,6 +172,7 @@ def test_lists_of_numbers_and_names():
     assert class_names("all") is None
     assert class_names("3,5-6") == [3, 5, 6]
     assert class_names("cat, dog") == ["cat", "dog"]
+    assert class_names("20 km/h,stop") == ["20 km/h", "stop"]
 
 
 # ------------------------------------------------------------------------------ report

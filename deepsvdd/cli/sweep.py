@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ def class_names(text: str) -> list[int | str] | None:
     """Read ``all``, ``3,5-7`` or ``cat,dog``."""
     if text == "all":
         return None
-    if text[:1].isdecimal():
+    if re.fullmatch(r"[\d\s,-]*", text):  # a traffic sign's name is "20 km/h"
         return list(whole_numbers(text, "normal_class"))
     return [part.strip() for part in text.split(",")]
 
