@@ -1,3 +1,4 @@
+import json
 import math
 from dataclasses import replace
 
@@ -248,8 +249,9 @@ def test_a_sweep_that_was_stopped_goes_on(tmp_path, quick):
 
 def test_only_the_missing_method_is_run(tmp_path, quick):
     path = carry_out(tmp_path / "a.jsonl")
-    lines = [li for li in path.read_text().splitlines() if "soft" not in li]
-    path.write_text("\n".join(lines) + "\n")
+    lines = path.read_text().splitlines(keepends=True)
+    kept = [li for li in lines if json.loads(li)["method"] != "soft-boundary"]
+    path.write_text("".join(kept))
     quick.clear()
     carry_out(path)
     assert [each.methods for each in quick] == [("soft-boundary",)] * 4
