@@ -19,6 +19,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
+from deepsvdd import results
+
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
 
 ROOT = Path(__file__).parents[1]
@@ -169,17 +171,20 @@ def test_files_of_the_book_are_not_taken_for_granted(path):
 def test_results_come_from_the_repository_instead(
     chapter, function, argument, tmp_path, monkeypatch
 ):
-    def from_checkout(address):
+    def from_checkout(address, timeout=None):
         here = address.replace(f"{REPOSITORY}/raw/main", ROOT.as_uri())
         return BytesIO(urlopen(here).read())
 
     names = {"Path": Path, "json": json, "repository": REPOSITORY}
+    names["book_results"] = results.book_results
     for source in code_of(BOOK / f"{chapter}.ipynb")[1:]:
         if f"def {function}(" in source:
             tree = ast.parse(source)
             tree.body = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
             exec(compile(tree, chapter, "exec"), names)
     names["urlopen"] = from_checkout
+    monkeypatch.setattr(results, "urlopen", from_checkout)
+    monkeypatch.setattr(results.tempfile, "gettempdir", lambda: str(tmp_path / "t"))
     monkeypatch.chdir(tmp_path)
     found = names[function](argument)
     assert "provenance" in found or "settings" in found
