@@ -40,6 +40,9 @@ def run_locally(
 ) -> Iterator[tuple[int, Outcome]]:
     """Run tasks in processes that have cores of their own.
 
+    If cores are left free, the operating system may move the processes among all of
+    them: another program, or a second sweep, may be using the first ones.
+
     Parameters
     ----------
     function : callable
@@ -91,7 +94,9 @@ class _Pool(ProcessPoolExecutor):
         shares = context.SimpleQueue()
         for job in range(n_jobs):
             first = job * n_threads
-            shares.put([mine[i % len(mine)] for i in range(first, first + n_threads)])
+            share = [mine[i % len(mine)] for i in range(first, first + n_threads)]
+            # Two programs that leave cores free would meet on the same first cores.
+            shares.put(share if n_jobs * n_threads >= len(mine) else mine)
         super().__init__(
             n_jobs,
             mp_context=context,

@@ -53,12 +53,25 @@ def test_every_task_ends_once_with_its_own_outcome():
     assert dict(run_locally(square, [])) == {}
 
 
-def test_processes_have_cores_of_their_own():
-    n_jobs = min(2, len(cores()))
+@pytest.fixture
+def two_cores():
+    before = cores()
+    os.sched_setaffinity(0, before[:2])
+    yield before[:2]
+    os.sched_setaffinity(0, before)
+
+
+def test_processes_have_cores_of_their_own(two_cores):
+    n_jobs = len(two_cores)
     outcomes = dict(run_locally(settings, range(2 * n_jobs), n_jobs))
     pinned = {pid: mine for pid, mine, _ in outcomes.values()}
     assert all(threads == 1 for *_, threads in outcomes.values())
-    assert sorted(itertools.chain(*pinned.values())) == cores()[: len(pinned)]
+    assert sorted(itertools.chain(*pinned.values())) == two_cores[: len(pinned)]
+
+
+def test_processes_that_leave_cores_free_are_not_pinned(two_cores):
+    outcomes = dict(run_locally(settings, range(1), n_jobs=1))
+    assert outcomes[0][1] == two_cores
 
 
 def test_a_task_whose_process_is_killed_is_run_again(tmp_path):
