@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from deepsvdd.attacks import AdversarialSet
@@ -52,6 +53,38 @@ def adversarial_split(dataset: Dataset, adversarial: AdversarialSet) -> Split:
     return Split(x_train, x_test, y_test, (label,))
 
 
+def plain_noise(adversarial: AdversarialSet, seed: int = 0) -> NDArray[np.float32]:
+    """Change the originals by random noise of the attack's size: a control.
+
+    A detector that finds these as anomalous as the adversarial examples has noticed the
+    noise and not that a classifier errs.
+
+    In the book: sec-noise-control (12-adversarial).
+
+    Parameters
+    ----------
+    adversarial : AdversarialSet
+    seed : int, default=0
+        Of the noise, which is Gaussian.
+
+    Returns
+    -------
+    float32 array of shape (n, c, h, w)
+        Pixels from 0 to 255; no image is farther from its original than the adversarial
+        example, and some are a little closer, as pixels end at 0 and 255.
+
+    Examples
+    --------
+    >>> from deepsvdd.attacks import AdversarialSet
+    >>> noisy = plain_noise(AdversarialSet.load("threes.npz"))  # doctest: +SKIP
+    """
+    original = adversarial.original.astype(np.float64)
+    noise = np.random.default_rng(seed).normal(size=original.shape)
+    length = np.linalg.norm(noise.reshape(len(noise), -1), axis=1)
+    noise *= (255 * adversarial.distance / length)[:, None, None, None]
+    return np.clip(original + noise, 0, 255).astype(np.float32)
+
+
 def run_experiment(
     dataset: Dataset,
     adversarial: AdversarialSet,
@@ -64,6 +97,8 @@ def run_experiment(
     on_run: Callable[[Line], None] = lambda line: None,
 ) -> None:
     """Train detectors on normal images, and test them on adversarial ones.
+
+    A line's ``control_auc`` is that of :func:`plain_noise` against the normal images.
 
     Parameters
     ----------
@@ -95,11 +130,12 @@ def run_experiment(
         "attack": adversarial.metadata["attack"],
         "classifier": adversarial.metadata["classifier"],
     }
+    control = plain_noise(adversarial)
     command = command_line()
     normal = {dataset.name: split.normal_classes}
     tasks = tasks_of(normal, methods, [recipe], seeds, settings or Settings())
     for task in remaining(tasks, {key_of(line) for line in file.lines}):
-        for line, _ in run_on(task, split):
+        for line, _ in run_on(task, split, control):
             line |= facts
             line["provenance"] = line["provenance"] | {"command": command}
             file.append(line)

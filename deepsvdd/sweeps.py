@@ -302,16 +302,20 @@ def data_of(dataset: str, normal_class: int, settings: Settings) -> Split:
     return one_vs_rest(load(dataset, settings), normal_class)
 
 
-def run_on(task: Task, split: Split) -> list[Run]:
-    """Run a task on given data; :func:`run_task` loads what the task names."""
+def run_on(task: Task, split: Split, control: NDArray[Any] | None = None) -> list[Run]:
+    """Run a task on given data; :func:`run_task` loads what the task names.
+
+    Of ``control``, other images that might pass for anomalies, the lines tell the AUC
+    against the normal test images as ``control_auc``.
+    """
     if task.recipe is None:
-        return [_baseline_run(task, split)]
+        return [_baseline_run(task, split, control)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)  # the line says so
-        return _network_runs(task, split)
+        return _network_runs(task, split, control)
 
 
-def _baseline_run(task: Task, split: Split) -> Run:
+def _baseline_run(task: Task, split: Split, control: NDArray[Any] | None) -> Run:
     (method,), (seed,) = task.methods, task.seeds
     parameters = as_in_paper(method, split.x_train.shape[1])
     preprocessing = preprocessing_for(task.dataset, task.settings)
@@ -327,25 +331,30 @@ def _baseline_run(task: Task, split: Split) -> Run:
     _, seconds = timed(detector.fit, split.x_train, labelled)
     scores, test_seconds = timed(detector.anomaly_score, split.x_test)
     line = task.line(method, seed) | _quality(split, scores)
+    if control is not None:
+        line |= _control(split, scores, detector.anomaly_score(control))
     line |= {"train_seconds": seconds, "test_seconds": test_seconds}
     line |= {"preprocessing": detector.preprocessing, "selected": detector.selected_}
     return line | {"provenance": _provenance(torch.device("cpu"))}, None
 
 
-def _network_runs(task: Task, split: Split) -> list[Run]:
+def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> list[Run]:
     settings = task.settings
     device = resolve_device(settings.device)
     shape = split.x_train.shape[1:]
     network = network_for(task.dataset, shape, settings)
     recipe = find_recipe(task.recipe or "", network)
     preprocessing = preprocessing_for(task.dataset, settings)
-    images = torch.tensor(split.x_train)
-    preprocessor = Preprocessor.fit(images, preprocessing)
-    x = channels_last(preprocessor(images).to(device))
-    x_test = channels_last(preprocessor(torch.tensor(split.x_test)).to(device))
+    preprocessor = Preprocessor.fit(torch.tensor(split.x_train), preprocessing)
+
+    def prepared(images: NDArray[Any]) -> Tensor:
+        return channels_last(preprocessor(torch.tensor(images)).to(device))
+
+    x, x_test = prepared(split.x_train), prepared(split.x_test)
+    x_control = None if control is None else prepared(control)
 
     autoencoders = [_built(network, shape, seed, device) for seed in task.seeds]
-    control = [
+    before = [
         roc_auc(split.y_test, sphere.squared_distances(x_test))
         for sphere in _untrained(autoencoders, x, task.seeds)
     ]
@@ -365,13 +374,16 @@ def _network_runs(task: Task, split: Split) -> list[Run]:
                 **common,
             )
         for seed, detector, history, untrained in zip(
-            task.seeds, detectors, histories, control, strict=True
+            task.seeds, detectors, histories, before, strict=True
         ):
             scores, seconds = timed(_scores, detector, x_test)
+            quality = _quality(split, scores)
+            if x_control is not None:
+                quality |= _control(split, scores, _scores(detector, x_control))
             runs.append(
                 (
                     task.line(method, seed)
-                    | _quality(split, scores)
+                    | quality
                     | {"untrained_auc": untrained}
                     | _training(recipe, history, detector)
                     | {"test_seconds": seconds, "network": network}
@@ -417,6 +429,12 @@ def _quality(split: Split, scores: NDArray[Any]) -> Line:
         "average_precision": average_precision(split.y_test, scores),
         "n_train": len(split.x_train),
     }
+
+
+def _control(split: Split, scores: NDArray[Any], control_scores: NDArray[Any]) -> Line:
+    normal = scores[split.y_test == 0]
+    labels = np.repeat([0, 1], [len(normal), len(control_scores)])
+    return {"control_auc": roc_auc(labels, np.concatenate([normal, control_scores]))}
 
 
 def _training(

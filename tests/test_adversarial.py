@@ -7,6 +7,7 @@ import torch
 from deepsvdd import Dataset, DeepSVDD, Phase, Recipe
 from deepsvdd.adversarial import (
     adversarial_split,
+    plain_noise,
     run_experiment,
     score_function,
 )
@@ -72,6 +73,23 @@ def test_examples_of_other_images_are_refused():
         adversarial_split(short, far)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_plain_noise_is_as_large_as_the_attack_and_no_larger(seed):
+    data = dataset()
+    data.x_test[...] = 128  # the noise ends at no limit
+    adversarial = examples(data)
+    noisy = plain_noise(adversarial, seed=seed)
+    way = (noisy.astype(np.float64) - adversarial.original) / 255
+    distance = np.linalg.norm(way.reshape(len(way), -1), axis=1)
+    np.testing.assert_allclose(distance, adversarial.distance, rtol=1e-3)
+    assert not np.array_equal(noisy, plain_noise(adversarial, seed=seed + 1))
+    data.x_test[...] = 250
+    noisy = plain_noise(examples(data), seed=seed)
+    assert noisy.min() >= 0
+    assert noisy.max() <= 255
+    assert np.linalg.norm(noisy[0] - 250.0) < 255
+
+
 def test_every_run_is_a_line_and_none_is_repeated(tmp_path):
     data = dataset("drawn signs", (3, 32, 32))
     path, lines = tmp_path / "r.jsonl", []
@@ -93,6 +111,7 @@ def test_every_run_is_a_line_and_none_is_repeated(tmp_path):
         assert (line["normal_class"], line["seed"]) == (2, 0)
         assert 0 <= line["auc"] <= 1
         assert 0 <= line["untrained_auc"] <= 1
+        assert 0 <= line["control_auc"] <= 1
         assert (line["n_normal"], line["n_adversarial"]) == (10, 3)
         assert line["median_distance"] == 2
         assert line["provenance"]["versions"]["torch"]

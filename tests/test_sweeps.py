@@ -119,6 +119,18 @@ def test_a_stack_of_seeds_gives_what_seeds_alone_give(few):
         assert line["untrained_auc"] == pytest.approx(single["untrained_auc"], abs=1e-4)
 
 
+@pytest.mark.parametrize("method", ["one-class", "dcae", "pca"])
+def test_a_control_is_compared_with_the_normal_test_images(few, method):
+    recipe = None if method == "pca" else "fast:2+4"
+    ((line, _),) = run_on(task(method, recipe=recipe), few)
+    assert "control_auc" not in line
+    for label, control in ((1, line["auc"]), (0, 0.5)):
+        images = few.x_test[few.y_test == label]
+        ((again, _),) = run_on(task(method, recipe=recipe), few, images)
+        assert again["auc"] == line["auc"]
+        assert again["control_auc"] == pytest.approx(control, abs=1e-4)
+
+
 @pytest.mark.parametrize("method", [m for m in METHODS if m not in sweeps.OBJECTIVES])
 def test_every_other_method_runs(few, method):
     recipe = "fast:40+0" if method == "dcae" else None
