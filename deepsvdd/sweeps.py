@@ -33,6 +33,7 @@ from deepsvdd.datasets import (
     one_vs_rest,
 )
 from deepsvdd.devices import resolve_device
+from deepsvdd.dictionaries import begin_with_dictionary
 from deepsvdd.errors import CollapseWarning
 from deepsvdd.estimator import channels_last, trains_at_once
 from deepsvdd.experiments import command_line, provenance
@@ -354,6 +355,9 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
     x_control = None if control is None else prepared(control)
 
     autoencoders = [_built(network, shape, seed, device) for seed in task.seeds]
+    if recipe.first_layer == "dictionary":
+        for autoencoder, seed in zip(autoencoders, task.seeds, strict=True):
+            begin_with_dictionary(autoencoder.encoder, InMemory(x), seed)
     before = [
         roc_auc(split.y_test, sphere.squared_distances(x_test))
         for sphere in _untrained(autoencoders, x, task.seeds)

@@ -36,7 +36,7 @@ FLOORS = (
     {"devices", "distributed", "stacking", "engines", "signs"},
     {"datasets", "networks", "persistence", "checkpoints", "plots", "preprocessing"},
     {"feeds"},
-    {"optimisation"},
+    {"optimisation", "dictionaries"},
     {"training", "baselines"},
     {"estimator", "classifiers"},
     {"experiments", "attacks"},

@@ -36,7 +36,15 @@ from deepsvdd.experiments import (
 from deepsvdd.files import write_text
 from deepsvdd.networks import NETWORKS
 from deepsvdd.published import paper_auc
-from deepsvdd.recipes import OPTIMIZERS, RECIPES, SCHEDULES, Phase, Recipe, get_recipe
+from deepsvdd.recipes import (
+    FIRST_LAYERS,
+    OPTIMIZERS,
+    RECIPES,
+    SCHEDULES,
+    Phase,
+    Recipe,
+    get_recipe,
+)
 from deepsvdd.training import OBJECTIVES
 
 # Options of one training phase (with the prefix ae_: pretraining) and their fields.
@@ -151,6 +159,12 @@ def phase_options(prefix: str, what: str, phase: Phase) -> Callable[[Any], Any]:
     "warm_up_epochs", type=int, default=10, help="Soft-boundary: epochs with R = 0."
 )
 @option("radius_every", type=int, default=5, help="Soft-boundary: epochs per R update.")
+@option(
+    "first_layer",
+    type=click.Choice(FIRST_LAYERS),
+    default="random",
+    help="Filters at the start; dictionary: of image patches, as in the paper's code.",
+)
 @option("pretrain", type=bool, default=True, help="Pretrain as an autoencoder.")
 @phase_options("ae_", "autoencoder pretraining", Recipe().pretraining)
 @option(
@@ -257,6 +271,7 @@ def recipe_settings(recipe: Recipe) -> Settings:
     return {
         "warm_up_epochs": recipe.warm_up_epochs,
         "radius_every": recipe.radius_every,
+        "first_layer": recipe.first_layer,
         **{
             prefix + name: getattr(phase, field)
             for prefix, phase in phases.items()
@@ -281,6 +296,7 @@ def recipe_of(settings: Settings) -> Recipe:
         training=phase(""),
         warm_up_epochs=settings["warm_up_epochs"],
         radius_every=settings["radius_every"],
+        first_layer=settings["first_layer"],
     )
 
 
