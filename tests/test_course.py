@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import time
 import zipfile
 from pathlib import Path
 
@@ -286,6 +287,13 @@ def test_the_instructors_version_shows_what_cells_show():
     assert "2" in taught.cells[2].outputs[0].text
 
 
+def test_an_instructors_version_with_an_error_is_refused(toy):
+    notebook = toy_notebook()
+    notebook.cells[4].source = "assert mean(data) == 7, 'no'"
+    with pytest.raises(ValueError, match=r"9-toy: .*'mean-value' \(AssertionError: no"):
+        build.instructors_version(Assignment("9-toy", notebook), LIMITS)
+
+
 # --- the proof --------------------------------------------------------------------
 
 
@@ -372,14 +380,14 @@ PROGRAMS = {
     "good": (MEAN, FULL, None),
     "raises": (mean_of("return 1 / 0"), WRONG_MEAN, None),
     "syntax": ("def mean(values:", WRONG_MEAN, "mean raised SyntaxError"),
-    "hangs": (mean_of("while True: pass"), WRONG_MEAN, None),
+    "hangs": (mean_of("while True: pass"), WRONG_MEAN, "mean-value took too long"),
     "hangs-above": ("while True: pass", WRONG_MEAN, "mean took too long"),
     "sleeps": ("import time\ntime.sleep(3600)", WRONG_MEAN, "mean took too long"),
     "stubborn": (STUBBORN, WRONG_MEAN, "mean took too long"),
     "hog": (
         mean_of("return len([bytearray(2**28) for _ in range(1000)])"),
         WRONG_MEAN,
-        None,
+        "mean-value needed more memory",
     ),
     "os-exit": (mean_of("os._exit(0)", "import os"), WRONG_MEAN, None),
     "os-exit-above": ("import os\nos._exit(3)", WRONG_MEAN, r"mean ended .*status 3"),
@@ -566,7 +574,8 @@ def test_an_unchanged_notebook_needs_no_remark(toy, given):
 
 def test_lost_metadata_are_made_up_for(toy, given):
     found = changed(toy, given, bare)
-    assert found.remarks == []
+    (remark,) = found.remarks
+    assert remark == "metadata lost in 7 cell(s); recognised by what is in them"
     assert found.texts == {"why": "Because."}
     assert found.solutions == {"mean": [MEAN], "spread": [SPREAD]}
     assert found.extras == {}
@@ -704,6 +713,24 @@ def test_a_machine_on_which_the_reference_fails_grades_nobody(given, tmp_path):
         )
 
 
+def test_ctrl_c_begins_no_other_notebook(toy, given, tmp_path, monkeypatch):
+    begun = []
+
+    def interrupted(found, out, limits):
+        begun.append(found.student)
+        if len(begun) > 1:
+            time.sleep(0.1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(batch, "check_reference", lambda *_: None)
+    monkeypatch.setattr(batch, "grade_file", interrupted)
+    for number in range(50):
+        (tmp_path / f"student{number}-9-toy.ipynb").touch()
+    with pytest.raises(KeyboardInterrupt):
+        batch.grade_folder(tmp_path, tmp_path / "out", [toy], LIMITS, 1)
+    assert len(begun) < 50
+
+
 def test_names_of_pages_are_safe_and_differ():
     taken = set()
     names = [feedback.file_name(s, taken) for s in ("../../a b", "a b", "A B", "..")]
@@ -734,3 +761,17 @@ def test_the_commands_from_end_to_end(given, tmp_path):
     done = run(main, [*words, "--sources", str(source), "--assignment", "other"])
     assert done.exit_code == 1
     assert "assignment must be one of 9-toy; got 'other'" in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"), [("resource", "use WSL"), ("nbgrader", r".[course]")]
+)
+def test_a_machine_that_lacks_something_is_told(tmp_path, monkeypatch, name, fix):
+    def lacking(_):
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setattr("deepsvdd.course.source.read_assignments", lacking)
+    done = CliRunner().invoke(main, ["build", str(tmp_path)])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: ")
+    assert fix in done.output

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from deepsvdd.course import build
 from deepsvdd.course.grade import Limits
 from deepsvdd.course.source import kind, read_assignments, role
 
-FOLDER = Path(__file__).parents[1] / "book/assignments"
+BOOK = Path(__file__).parents[1] / "book"
+FOLDER = BOOK / "assignments"
 ASSIGNMENTS = {a.name: a for a in read_assignments([FOLDER])}
 
 
@@ -62,3 +64,47 @@ def test_sources_are_as_the_guide_says(name):
     assert all(assignment.headings[test] for test in assignment.tests)
     points = sum(assignment.points.values())
     assert f"{points:g}" in assignment.cells[0].source  # the table's sum
+    assert any('load_dataset("mnist")' in cell.source for cell in shown)  # real data
+
+
+@pytest.mark.parametrize("name", ASSIGNMENTS)
+def test_a_release_opens_in_colab_as_a_chapter_does(name):
+    chapter = json.loads((BOOK / "quickstart.ipynb").read_text("utf-8"))["cells"]
+    bootstrap, *_ = (c["source"] for c in chapter if c["cell_type"] == "code")
+    cells = build.release(ASSIGNMENTS[name]).cells
+    first = next(cell for cell in cells if cell.cell_type == "code")
+    assert first.source == "".join(bootstrap)  # tests/test_colab.py runs it
+
+
+# --- the guide for instructors ----------------------------------------------------
+
+
+def rows_of(table):
+    """The rows of a table in the guide, without its head, by a title of its head."""
+    guide = (BOOK / "instructors.md").read_text("utf-8")
+    lines = itertools.takewhile(str.strip, guide[guide.index(table) :].split("\n")[2:])
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_the_guide_says_how_many_points_there_are():
+    found = {}
+    for _, name, _, _, points in rows_of("| assignment | file |"):
+        tests, texts = map(float, points.split("+"))
+        found[name.strip("`")] = tests, texts
+    assert found == {
+        name: (
+            sum(a.points[test] for test in a.tests),
+            sum(a.points[answer] for answer in a.answers),
+        )
+        for name, a in ASSIGNMENTS.items()
+    }
+
+
+@pytest.mark.parametrize("row", rows_of("| mistake |"), ids=lambda row: row[0][:20])
+def test_the_guide_names_tests_that_catch_the_mistake(row):
+    _, numbers, tests = row
+    groups = tests.split(";")
+    for number, group in zip(numbers.split(","), groups, strict=True):
+        (name,) = (name for name in ASSIGNMENTS if name[0] == number.strip())
+        lost = {test for v in ASSIGNMENTS[name].variants for test in v.marks}
+        assert set(re.findall(r"`([\w-]+)`", group)) <= lost

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -154,7 +155,7 @@ def grade_folder(
         for file in newest.values()
         if file.assignment
     }
-    with ThreadPoolExecutor(jobs) as pool:
+    with pool_of(jobs) as pool:
         references = [
             pool.submit(check_reference, assignment, out, limits)
             for assignment in used.values()
@@ -173,6 +174,16 @@ def grade_folder(
             0, f"the newest of several; left out: {', '.join(names)}"
         )
     return [results[key] for key in sorted(results)], unknown
+
+
+@contextlib.contextmanager
+def pool_of(jobs: int) -> Iterator[ThreadPoolExecutor]:
+    """Run tasks in threads; after an error or Ctrl-C, begin no others."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def check_reference(assignment: Assignment, out: Path, limits: Limits) -> None:

@@ -103,18 +103,32 @@ def release(assignment: Assignment) -> NotebookNode:
 
 
 def instructors_version(assignment: Assignment, limits: Limits) -> NotebookNode:
-    """Return the executed notebook with solutions, all tests, rubrics and mistakes."""
+    """Return the executed notebook with solutions, all tests, rubrics and mistakes.
+
+    Raises
+    ------
+    ValueError
+        If a cell fails or is not reached; the message names it.
+    """
     reference = recognise(
         assignment, release(assignment), assignment.with_solutions({})
     )
     cells = script(assignment, reference)
-    reports = iter(run_cells(cells, own_names(assignment), limits, keep=True))
+    reports = run_cells(cells, own_names(assignment), limits, keep=True)
+    for cell, done in zip(cells, reports, strict=True):
+        if not done or "error" in done:
+            reason = f"{done['error']}: {done['message']}" if done else "out of time"
+            first = cell["name"] or cell["source"].split("\n")[0]
+            raise ValueError(
+                f"{assignment.name}: its own solution fails in '{first}' ({reason})"
+            )
+    outputs = map(outputs_of, reports)
     notebook = nbformat.from_dict(assignment.notebook)
     notebook.cells = [cell for cell in notebook.cells if role(cell) != "variant"]
     code = (cell for cell in notebook.cells if cell.cell_type == "code")
     for count, cell in enumerate(code, 1):
         cell.execution_count = count
-        cell.outputs = list(outputs_of(next(reports)))
+        cell.outputs = list(next(outputs))
     table = nbformat.v4.new_markdown_cell(mistakes_table(assignment), id="mistakes")
     notebook.cells.append(table)
     nbformat.validate(notebook)

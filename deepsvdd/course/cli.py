@@ -22,6 +22,20 @@ class Group(Commands):
     list_commands = click.Group.list_commands
     get_command = click.Group.get_command  # type: ignore[assignment]
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command, or say what this machine lacks for it."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            if error.name == "resource":  # of Python itself, but not on Windows
+                raise click.ClickException(
+                    "notebooks run on Linux and macOS only; on Windows, use WSL"
+                ) from error
+            raise click.ClickException(
+                f"{error.name} is not installed; in a copy of the repository, "
+                "pip install -e '.[course]' brings all that the course needs"
+            ) from error
+
 
 def limits(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that bound a run."""

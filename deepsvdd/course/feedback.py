@@ -27,7 +27,7 @@ body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid #8888; padding: .4rem .6rem; text-align: left;
   vertical-align: top; overflow-wrap: anywhere; }
-td.points { white-space: nowrap; }
+th, td.points { white-space: nowrap; }
 blockquote { border-left: 3px solid #8888; margin-left: 0; padding-left: 1rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 </style>
@@ -83,10 +83,21 @@ def page(assignment: Assignment, result: Result) -> str:
         result=result,
         full=sum(assignment.points[name] for name in assignment.tests),
         pending=pending(assignment, result),
-        headings=assignment.headings,
+        headings={n: task_of(text) for n, text in assignment.headings.items()},
         worth=assignment.points,
         points=lambda number: f"{number:g}",
     )
+
+
+def task_of(heading: str) -> str:
+    """Return a heading without its points, which the page says in its own way.
+
+    Examples
+    --------
+    >>> task_of("Task 7: the score (3 points)")
+    'Task 7: the score'
+    """
+    return re.sub(r" *\([\d.]+ points?\)$", "", heading)
 
 
 def pending(assignment: Assignment, result: Result) -> float:

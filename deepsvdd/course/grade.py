@@ -124,6 +124,8 @@ def grade_notebook(
         if cell["kind"] == "test":
             points = assignment.points[cell["name"]]
             result.marks[cell["name"]] = mark_of(cell, report, points)
+            if report.get("error") in SPOKEN:
+                result.remarks.append(f"test {remark_on(cell, report)}")
         elif cell["kind"] == "student" and "error" in report:
             result.remarks.append(remark_on(cell, report))
     return result

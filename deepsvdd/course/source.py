@@ -302,12 +302,18 @@ def recognise(
     submission = Submission()
     found = defaultdict(list)
     anchor = -1
+    nameless = 0
     for cell, place in zip(notebook.cells, places, strict=True):
         if place is not None:
             anchor = place
+            nameless += bool(grade_id(assignment.cells[place]) and not grade_id(cell))
             found[place].append(cell.source)
         elif cell.cell_type == "code" and cell.source.strip():
             submission.extras.setdefault(anchor, []).append(cell.source)
+    if nameless:
+        submission.remarks.append(
+            f"metadata lost in {nameless} cell(s); recognised by what is in them"
+        )
     for place, (source, given) in enumerate(
         zip(assignment.cells, release.cells, strict=True)
     ):
