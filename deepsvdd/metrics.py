@@ -308,8 +308,9 @@ def evaluate(labels: Values, scores: Values) -> dict[str, float]:
 
     Returns
     -------
-    dict with keys ``roc_auc``, ``roc_auc_low`` and ``roc_auc_high`` (95 % bootstrap
-    interval), ``average_precision`` and ``fpr_at_95_tpr``
+    dict
+        With keys ``roc_auc``, ``roc_auc_low`` and ``roc_auc_high`` (95 % bootstrap
+        interval), ``average_precision`` and ``fpr_at_95_tpr``.
 
     Raises
     ------

@@ -393,8 +393,8 @@ def learning_curves(
 
     Parameters
     ----------
-    history : lists of equal length, one value an epoch; ``"epoch"`` and `quantity`
-        are among its keys
+    history : dict of lists of equal length
+        One value an epoch; ``"epoch"`` and `quantity` are among its keys.
     ax : axes to draw on
     quantity : what to draw: ``"loss"``, ``"radius"``, ``"learning_rate"``, …
 
@@ -446,8 +446,9 @@ def representation_projection(
     labels : (n,) array-like or tensor of 0 (normal) and 1 (anomaly)
     center : (d,) array-like or tensor, marked by a star
     ax : axes to draw on
-    radius : radius of the circle to draw about the center; for d = 2 only, as a
-        projected hypersphere would seem to hold points that lie outside of it
+    radius : radius of the circle to draw about the center
+        For d = 2 only: a projected hypersphere would seem to hold points that lie
+        outside of it.
 
     Returns
     -------

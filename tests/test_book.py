@@ -4,6 +4,7 @@ import ast
 import contextlib
 import functools
 import http.server
+import importlib
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections import namedtuple
 from pathlib import Path
 
 import nbformat
@@ -168,6 +170,21 @@ def test_docstrings_name_places_of_the_book_that_exist():
         *("pretrain_autoencoder", "train_hypersphere", "DeepSVDD", "Preprocessor"),
     )
     assert set(method) <= set(named)
+
+
+def test_pages_link_the_places_that_docstrings_name(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))
+    in_the_book = importlib.import_module("in_the_book")
+    lines = ["In the book: sec-a (01-b).", "In the book: c-d (01-b).", "In the book."]
+    in_the_book.link(None, "function", "f", None, {}, lines)
+    assert lines == [
+        "In the book: :ref:`sec-a`.",
+        "In the book: :prf:ref:`c-d`.",
+        "In the book.",
+    ]
+    field = namedtuple("Pair", "first").first
+    assert in_the_book.skip(None, "class", "first", field, False, {}) is True
+    assert in_the_book.skip(None, "class", "f", len, False, {}) is None
 
 
 def test_the_configuration_names_the_repository():
