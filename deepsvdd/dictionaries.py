@@ -50,7 +50,7 @@ def begin_with_dictionary(encoder: nn.Module, feed: Feed, seed: int) -> None:
             f"'dictionary' for {type(encoder).__name__}"
         )
     rows = np.random.default_rng(seed).permutation(len(feed))[:N_IMAGES]
-    (images,) = feed.read([torch.as_tensor(rows, device=feed.device)])
+    (images,) = feed.read([torch.as_tensor(rows)])
     filters = convolution.weight
     atoms = learn_dictionary(images.cpu(), len(filters), filters.shape[2:], seed)
     with torch.no_grad():

@@ -86,6 +86,22 @@ def test_every_recipe_has_a_twin_with_a_dictionary():
         Recipe(first_layer="ones")
 
 
+def test_images_that_are_streamed_give_the_same_start(threes, tmp_path):
+    path = tmp_path / "threes.npy"
+    np.save(path, threes.x_train[:60])
+    nothing = Phase(n_epochs=0)
+    recipe = Recipe(nothing, nothing, first_layer="dictionary")
+    first = [
+        DeepSVDD(recipe=recipe, pretrain=False, random_state=0, n_workers=0)
+        .fit(images)
+        .members_[0]
+        .encoder.convs[0]
+        .weight
+        for images in (threes.x_train[:60], np.load(path, mmap_mode="r"))
+    ]
+    torch.testing.assert_close(*first)
+
+
 def test_the_estimator_and_the_sweep_begin_alike(threes):
     few = type(threes)(
         threes.x_train[:300], threes.x_test[:200], threes.y_test[:200], (3,)
