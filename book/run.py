@@ -56,6 +56,7 @@ def run(path: Path) -> None:
     client = NotebookClient(
         notebook,
         timeout=600,
+        iopub_timeout=120,  # a late picture is lost without a word
         resources={"metadata": {"path": str(BOOK)}},
         record_timing=False,
     )

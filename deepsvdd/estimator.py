@@ -88,8 +88,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     recipe : str or Recipe, default="fast"
         Training settings. "fast" takes seconds on a CPU; so does "quick" with
         ``n_members=3``, and is better; "paper" is the paper's protocol. For images,
-        "fast-dictionary" begins as the paper's code does, not its text, and is better
-        on digits. See :func:`deepsvdd.get_recipe`.
+        "fast-dictionary" begins as the paper's code does, other than its text; see
+        chapter 11 of the book for what that changes. See :func:`deepsvdd.get_recipe`.
     pretrain : bool, default=True
         Pretrain φ as the encoder of an autoencoder.
     n_members : int, default=1
