@@ -151,7 +151,10 @@ def test_a_finished_sweep_does_nothing(swept):
         (("--seeds", "3-1"), "seeds must be different numbers; got '3-1'"),
         (("--seeds", "1,1"), "seeds must be different numbers"),
         (("--normal_class", "12"), "normal_class must be an integer from 0 to 9"),
-        (("--recipe", "slow"), "recipe must be one of paper, fast, quick; got 'slow'"),
+        (
+            ("--recipe", "slow"),
+            "recipe must be one of paper, fast, quick, paper-dictionary",
+        ),
         (("--recipe", "fast:1"), "recipe must be NAME or NAME:EPOCHS+EPOCHS"),
         (("--address", "auto"), "address is for engine ray"),
         (("--engine", "ray", "--jobs", "2"), "jobs is for engine local; got 2"),
