@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepsvdd.attacks import AdversarialSet
+from deepsvdd.attacks import AdversarialSet, lengths
 from deepsvdd.datasets import Dataset, Split, one_vs_rest
 from deepsvdd.estimator import DeepSVDD
 from deepsvdd.experiments import command_line
@@ -80,7 +81,7 @@ def plain_noise(adversarial: AdversarialSet, seed: int = 0) -> NDArray[np.float3
     """
     original = adversarial.original.astype(np.float64)
     noise = np.random.default_rng(seed).normal(size=original.shape)
-    length = np.linalg.norm(noise.reshape(len(noise), -1), axis=1)
+    length = lengths(torch.from_numpy(noise)).numpy()
     noise *= (255 * adversarial.distance / length)[:, None, None, None]
     return np.clip(original + noise, 0, 255).astype(np.float32)
 

@@ -14,6 +14,12 @@ N_IMAGES = 500  # that patches are taken from
 N_PATCHES = 20  # of each; with steps of ten patches, the authors' 1,000 steps
 
 
+def begin(encoder: nn.Module, first_layer: str, feed: Feed, seed: int) -> None:
+    """Give a new network the first layer that a recipe names; "random" it has."""
+    if first_layer == "dictionary":
+        begin_with_dictionary(encoder, feed, seed)
+
+
 def begin_with_dictionary(encoder: nn.Module, feed: Feed, seed: int) -> None:
     """Set the filters of the first convolution to the atoms of a dictionary.
 

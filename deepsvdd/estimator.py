@@ -23,7 +23,7 @@ from torch.utils.data import Dataset
 
 from deepsvdd.checkpoints import Checkpoint
 from deepsvdd.devices import PRECISIONS, resolve_device
-from deepsvdd.dictionaries import begin_with_dictionary
+from deepsvdd.dictionaries import begin
 from deepsvdd.distributed import gathered, n_processes, rank, share
 from deepsvdd.errors import ModelFileError
 from deepsvdd.feeds import (
@@ -287,8 +287,11 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         seeds = [seed for seed, _ in jobs]
         devices = [feed.device] if feed.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
+            (example,) = feed.read([torch.arange(2)])
             # The first comes last: what its seed has not drawn, the training draws.
-            autoencoders = [self._prepare(feed, *job) for job in jobs[::-1]][::-1]
+            autoencoders = [
+                self._prepare(feed, example.cpu(), *job) for job in jobs[::-1]
+            ][::-1]
             checkpoints = self._checkpoints(autoencoders, feed, seeds)
             histories: list[dict[str, Any]] = [{} for _ in jobs]
             if self.pretrain:
@@ -324,15 +327,16 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
                 member.center = member.center.double()
         return members
 
-    def _prepare(self, feed: Feed, seed: int, start: Hypersphere | None) -> Autoencoder:
+    def _prepare(
+        self, feed: Feed, example: Tensor, seed: int, start: Hypersphere | None
+    ) -> Autoencoder:
         """Build one network on the feed's device, from a seed or an earlier one."""
         torch.manual_seed(seed)
-        (example,) = feed.read([torch.arange(2)])
-        autoencoder = self._build(example.cpu())
+        autoencoder = self._build(example)
         if start is not None:
             restart(autoencoder.encoder, start)
-        elif self.recipe_.first_layer == "dictionary":
-            begin_with_dictionary(autoencoder.encoder, feed, seed)
+        else:
+            begin(autoencoder.encoder, self.recipe_.first_layer, feed, seed)
         return autoencoder.to(memory_format=torch.channels_last).to(feed.device)
 
     def _build(self, example: Tensor) -> Autoencoder:

@@ -33,7 +33,7 @@ from deepsvdd.datasets import (
     one_vs_rest,
 )
 from deepsvdd.devices import resolve_device
-from deepsvdd.dictionaries import begin_with_dictionary
+from deepsvdd.dictionaries import begin
 from deepsvdd.errors import CollapseWarning
 from deepsvdd.estimator import channels_last, trains_at_once
 from deepsvdd.experiments import command_line, provenance
@@ -346,18 +346,18 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
     network = network_for(task.dataset, shape, settings)
     recipe = find_recipe(task.recipe or "", network)
     preprocessing = preprocessing_for(task.dataset, settings)
-    preprocessor = Preprocessor.fit(torch.tensor(split.x_train), preprocessing)
+    images = torch.tensor(split.x_train)
+    preprocessor = Preprocessor.fit(images, preprocessing)
 
-    def prepared(images: NDArray[Any]) -> Tensor:
-        return channels_last(preprocessor(torch.tensor(images)).to(device))
+    def prepared(images: Tensor) -> Tensor:
+        return channels_last(preprocessor(images).to(device))
 
-    x, x_test = prepared(split.x_train), prepared(split.x_test)
-    x_control = None if control is None else prepared(control)
+    x, x_test = prepared(images), prepared(torch.tensor(split.x_test))
+    x_control = None if control is None else prepared(torch.tensor(control))
 
     autoencoders = [_built(network, shape, seed, device) for seed in task.seeds]
-    if recipe.first_layer == "dictionary":
-        for autoencoder, seed in zip(autoencoders, task.seeds, strict=True):
-            begin_with_dictionary(autoencoder.encoder, InMemory(x), seed)
+    for autoencoder, seed in zip(autoencoders, task.seeds, strict=True):
+        begin(autoencoder.encoder, recipe.first_layer, InMemory(x), seed)
     before = [
         roc_auc(split.y_test, sphere.squared_distances(x_test))
         for sphere in _untrained(autoencoders, x, task.seeds)

@@ -8,7 +8,7 @@ from deepsvdd import DeepSVDD, Phase, Recipe, build_autoencoder, get_recipe
 from deepsvdd.dictionaries import begin_with_dictionary, learn_dictionary
 from deepsvdd.feeds import InMemory
 from deepsvdd.recipes import RECIPES
-from deepsvdd.sweeps import Settings, Task, run_on
+from deepsvdd.sweeps import Settings, Task, find_recipe, run_on
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -110,12 +110,7 @@ def test_the_estimator_and_the_sweep_begin_alike(threes):
         "mnist", 3, ("one-class",), "fast-dictionary:0+1", (5,), Settings(device="cpu")
     )
     ((line, scores),) = run_on(task, few)
-    nothing = Phase(n_epochs=0)
-    recipe = Recipe(
-        nothing,
-        Phase(lr=1e-3, n_epochs=1, batch_size=200, schedule="one-cycle"),
-        first_layer="dictionary",
-    )
+    recipe = find_recipe("fast-dictionary:0+1", "mnist_LeNet")
     detector = DeepSVDD(recipe=recipe, random_state=5, device="cpu").fit(few.x_train)
     own = np.sqrt(detector.anomaly_score(few.x_test))
     np.testing.assert_allclose(

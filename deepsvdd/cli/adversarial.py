@@ -35,8 +35,7 @@ from deepsvdd.sweeps import METHODS, Settings
     "--recipe",
     default="fast",
     show_default=True,
-    help="fast, quick, paper; with a dictionary to begin, fast-dictionary, …; "
-    "fast:7+5 for other numbers of epochs.",
+    help=shared.RECIPE_HELP,
 )
 @click.option("--seeds", default="0-9", show_default=True, help="0-9, or 0,3,5-7.")
 @shared.nu

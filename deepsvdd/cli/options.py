@@ -15,6 +15,10 @@ device = click.option(
 nu = click.option(
     "--nu", default=0.1, show_default=True, help="ν, where a method has one."
 )
+RECIPE_HELP = (
+    "fast, quick, paper; with a dictionary to begin, fast-dictionary, …; "
+    "fast:7+5 for other numbers of epochs."
+)
 precision = click.option(
     "--precision", type=click.Choice(PRECISIONS), default="float32", show_default=True
 )

@@ -60,8 +60,7 @@ def class_names(text: str) -> list[int | str] | None:
     multiple=True,
     default=("fast",),
     show_default=True,
-    help="fast, quick, paper; with a dictionary to begin, fast-dictionary, …; "
-    "fast:7+5 for other numbers of epochs. Repeat for more.",
+    help=f"{shared.RECIPE_HELP} Repeat for more.",
 )
 @click.option("--seeds", default="0", show_default=True, help="0-9, or 0,3,5-7.")
 @click.option(
