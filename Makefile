@@ -9,6 +9,7 @@ EXTRAS := .[book,cluster,adversarial,course,test,dev]
 CODE := $(wildcard deepsvdd tests benchmarks)
 NOTEBOOKS := $(sort $(wildcard book/*.ipynb))
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with book/sanitize.cfg
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 
 MATHJAX := book/_extra/vendor/mathjax
 AXE := _build/npm/node_modules/axe-core/axe.min.js
@@ -23,8 +24,10 @@ help: ## list the targets
 run: $(INSTALLED) ## train on the bundled MNIST (digit 3) and print the test AUC
 	$(BIN)/deepsvdd train mnist mnist_LeNet runs/mnist_3 --recipe fast --normal_class 3 --seed 0
 
+# Files of tests, and chapters, are spread over the cores, a thread to each.
 test: $(INSTALLED) ## run the tests, the docstrings' examples and every chapter
-	$(BIN)/python -m pytest tests deepsvdd $(if $(NOTEBOOKS),$(NBVAL) $(NOTEBOOKS))
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) tests deepsvdd \
+	    $(if $(NOTEBOOKS),$(NBVAL) $(NOTEBOOKS))
 
 book: $(INSTALLED) vendor ## build the book into _build/html
 	$(BIN)/jupyter-book build book -W --keep-going --all

@@ -1,6 +1,9 @@
-"""What the tests share: hypothesis's settings, and the bundled MNIST, read once."""
+"""What the tests share: settings, the bundled MNIST, read once, and a Ray cluster."""
 
+import fcntl
 import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -38,3 +41,23 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """Two Ray nodes of one core each, on this machine.
+
+    Only one at a time: tests that run side by side kill each other's workers else.
+    """
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    here = str(Path(__file__).resolve().parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join([here, *sys.path])
+    with (tmp_path_factory.getbasetemp().parent / "ray.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+        made.add_node(num_cpus=1)
+        yield made
+        ray.shutdown()
+        made.shutdown()

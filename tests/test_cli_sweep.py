@@ -94,11 +94,10 @@ def test_ctrl_c_stops_at_once_and_loses_nothing(tmp_path, swept):
         assert time.monotonic() < end
 
 
-def test_both_engines_give_the_same_numbers_though_a_worker_is_killed(tmp_path, swept):
-    """Two nodes; the first worker at work is killed in the middle."""
-    ray = pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
+def test_both_engines_give_the_same_numbers_though_a_worker_is_killed(
+    tmp_path, swept, cluster
+):
+    """The first worker at work is killed in the middle."""
     from deepsvdd.engines import run_on_ray
     from deepsvdd.results import ResultsFile
     from deepsvdd.sweeps import Settings, plan, sweep
@@ -112,19 +111,13 @@ def test_both_engines_give_the_same_numbers_though_a_worker_is_killed(tmp_path, 
                 process.kill()
                 killed.append(process.pid)
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    cluster.add_node(num_cpus=1)
     methods = ["one-class", "dcae", "iforest"]
     tasks = plan(
         ["mnist"], [3, 4], methods, ["fast:0+1"], [0, 1], Settings(device="cpu")
     )
-    try:
-        with ResultsFile(tmp_path / "ray.jsonl") as file:
-            engine = partial(run_on_ray, address=cluster.address)
-            sweep(tasks, file, engine, ensembles=True, on_run=kill_a_worker)
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
+    with ResultsFile(tmp_path / "ray.jsonl") as file:
+        engine = partial(run_on_ray, address=cluster.address)
+        sweep(tasks, file, engine, ensembles=True, on_run=kill_a_worker)
     assert killed
     text = (tmp_path / "ray.jsonl").read_text()
     assert text.count("\n") == N_RUNS + 2

@@ -121,19 +121,6 @@ def wait_until(condition, seconds=60):
 # --------------------------------------------------------------------------------- ray
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Two nodes of one core each, on this machine."""
-    pytest.importorskip("ray")
-    from ray.cluster_utils import Cluster
-
-    os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *sys.path])
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    made.add_node(num_cpus=1)
-    yield made
-    made.shutdown()
-
-
 def node_of(_):
     import ray
 
