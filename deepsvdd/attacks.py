@@ -141,8 +141,10 @@ def boundary_attack(
     model : Module
         Maps images (n, c, h, w) with pixels in [0, 1] to logits (n, k), of which only
         the largest counts; in evaluation mode.
-    images, labels : Tensors of shape (n, c, h, w) and (n,)
-        What is attacked, and the classes that the model must not name any more.
+    images : Tensor of shape (n, c, h, w)
+        What is attacked.
+    labels : Tensor of shape (n,)
+        The classes that the model must not name any more.
     starts : Tensor of shape (n, c, h, w)
         Adversarial images to begin with, as from :func:`starting_points`.
     n_steps : int, default=5000

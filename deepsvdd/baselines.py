@@ -190,8 +190,10 @@ class OneClassSVM(KernelMachine):
 
     Parameters
     ----------
-    preprocessing, variance, random_state
-        As in :class:`Baseline`; the seed shuffles the folds.
+    preprocessing, variance
+        As in :class:`Baseline`.
+    random_state : int, default=0
+        Seed that shuffles the folds.
     nu : float in (0, 1], default=0.1
         ν, the share of training images outside.
 
@@ -378,8 +380,10 @@ class KernelDensity(Baseline):
 
     Parameters
     ----------
-    preprocessing, variance, random_state
-        As in :class:`Baseline`; the seed shuffles the folds.
+    preprocessing, variance
+        As in :class:`Baseline`.
+    random_state : int, default=0
+        Seed that shuffles the folds.
 
     References
     ----------
@@ -443,8 +447,10 @@ class IsolationForest(Baseline):
 
     Parameters
     ----------
-    preprocessing, variance, random_state
-        As in :class:`Baseline`; the seed grows the trees.
+    preprocessing, variance
+        As in :class:`Baseline`.
+    random_state : int, default=0
+        Seed that grows the trees.
 
     References
     ----------

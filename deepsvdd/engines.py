@@ -145,10 +145,12 @@ def run_on_ray(
 ) -> Iterator[tuple[int, Outcome]]:
     """Run tasks on a Ray cluster, or on this machine as one.
 
+    The package must be installed on every node.
+
     Parameters
     ----------
     function, tasks, n_threads
-        As in :func:`run_locally`; the package must be installed on every node.
+        As in :func:`run_locally`.
     address : str, optional
         Of the cluster: "auto", "10.0.0.1:6379" or "ray://…". Without it, Ray is started
         here, and stopped at the end.

@@ -76,10 +76,11 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     Parameters
     ----------
     network : str or Module, default="auto"
-        "mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU" (images), "mlp" (vectors),
-        or "auto" to choose by the data's shape; or a module of your own that maps a
-        batch to representations (n, d), an :class:`~deepsvdd.networks.Autoencoder` if
-        it is to be pretrained. Your module is copied, not changed.
+        "mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet" (images),
+        "mlp" (vectors), or "auto" to choose by the data's shape; or a module of your
+        own that maps a batch to representations (n, d), an
+        :class:`~deepsvdd.networks.Autoencoder` if it is to be pretrained. Your module
+        is copied, not changed.
     objective : {"one-class", "soft-boundary"}, default="one-class"
         Equation 4 or Equation 3 of the paper.
     nu : float in (0, 1], default=0.1
@@ -88,7 +89,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     recipe : str or Recipe, default="fast"
         Training settings. "fast" takes seconds on a CPU; so does "quick" with
         ``n_members=3``, and is better; "paper" is the paper's protocol. For images,
-        "fast-dictionary" begins as the paper's code does, other than its text; see
+        "fast-dictionary" begins as the paper's code does, unlike its text; see
         chapter 11 of the book for what that changes. See :func:`deepsvdd.get_recipe`.
     pretrain : bool, default=True
         Pretrain φ as the encoder of an autoencoder.
@@ -207,9 +208,10 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array or Tensor of shape (n, h, w), (n, c, h, w) or (n, d), or Dataset
-            Images or vectors, n ≥ 2; integers or floats of any scale. Images in a
-            memory-mapped array, or in a map-style data set such as
+        X : array, Tensor or ``torch.utils.data.Dataset``
+            Images (n, h, w) or (n, c, h, w), or vectors (n, d), n ≥ 2; integers or
+            floats of any scale. Images in a memory-mapped array, or in a map-style data
+            set such as
             :class:`deepsvdd.images.ImageFolder`, are streamed: read while training.
         y : ignored
             For scikit-learn's conventions.
@@ -407,7 +409,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
 
         Parameters
         ----------
-        X : array, Tensor or Dataset, shaped as in :meth:`fit`
+        X : array, Tensor or ``torch.utils.data.Dataset``, as in :meth:`fit`
             A single image (h, w) or (c, h, w) may go without its first axis.
 
         Returns

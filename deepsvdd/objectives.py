@@ -1,7 +1,7 @@
 """The Deep SVDD objectives, radius, center and score as pure functions.
 
 Shapes: ``z`` representations (n, d), ``c`` center (d,), ``d2`` squared distances (n,).
-For a stack of M networks each has a first axis more: (M, n, d), (M, 1, d), (M, n).
+For a stack of M networks each has one more axis: (M, n, d), (M, 1, d), (M, n).
 The weight decay term of both objectives, (λ/2) Σ ‖W‖², is the optimiser's.
 """
 

@@ -100,7 +100,7 @@ def optimise(
     Notes
     -----
     Each epoch is also a line of the logger "deepsvdd", level INFO. On a GPU the step is
-    replayed as a CUDA graph, and the only wait for the device is one an epoch.
+    replayed as a CUDA graph, and the device is waited for once per epoch.
     """
     from tqdm import trange
 

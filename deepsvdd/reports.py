@@ -231,7 +231,7 @@ def as_markdown(rows: Sequence[Row]) -> str:
                 f"### {title}: ours − paper, in points, with 95 % interval\n\n"
                 f"{difference_table(compared)}\n\n"
                 "**Bold**: the difference exceeds its interval. Without an interval: "
-                "one seed only."
+                "one seed only, or a method without chance."
             )
     return "\n\n".join(parts) + "\n"
 
@@ -276,8 +276,8 @@ def value(row: Row) -> str:
 
 def difference(row: Row) -> str:
     """Write ``+0.3 ± 1.2``, in bold where the difference exceeds the interval."""
-    text = f"{row.difference:+.1f}"
-    if row.half_width == row.half_width:
+    text = f"{round(row.difference, 1) + 0.0:+.1f}".replace("-", "−")
+    if row.half_width > 0:  # 0 without chance, NaN where unknown
         text += f" ± {row.half_width:.1f}"
     return f"**{text}**" if row.differs else text
 
@@ -294,9 +294,11 @@ def _by_class(
     ]
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a Markdown table: the first column to the left, the others to the right."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1
+) -> str:
+    """Write a Markdown table: ``left`` columns to the left, the others to the right."""
+    rule = [*["---"] * left, *["---:"] * (len(head) - left)]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])
 
 
@@ -305,12 +307,16 @@ def seeds_of(lines: Iterable[Line]) -> str:
     lines = list(lines)
     origins = [line.get("provenance", {}) for line in lines]
     seeds = sorted({line["seed"] for line in lines})
-    commits = sorted({str(origin.get("commit"))[:10] for origin in origins})
+    commits = sorted({str(origin.get("commit"))[:7] for origin in origins})
     machines = sorted(
         {str(origin.get("machine", {}).get("device")) for origin in origins}
     )
+    in_a_row = len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1))
+    named = f"{seeds[0]}–{seeds[-1]}" if in_a_row else ", ".join(map(str, seeds))
+    run = "run" if len(lines) == 1 else "runs"
+    seed = "seed" if len(seeds) == 1 else "seeds"
     return (
-        f"{len(lines)} runs, seeds {', '.join(map(str, seeds))}; "
+        f"{len(lines)} {run}, {seed} {named}; "
         f"commit {', '.join(commits)}; {', '.join(machines)}"
     )
 

@@ -147,7 +147,7 @@ def pretrain_autoencoder(
     Returns
     -------
     dict of lists
-        As from :func:`deepsvdd.optimisation.optimise`.
+        One network's history, as :func:`deepsvdd.optimisation.optimise` records it.
     """
 
     def after(epoch: int) -> float:
@@ -223,7 +223,7 @@ def pretrain_autoencoders(
     Returns
     -------
     list of dict of lists
-        A history a network.
+        One history per network.
     """
     module, seeds_ = as_one(autoencoders, seeds)
     axis = 2 if isinstance(module, Stack) else 1

@@ -165,4 +165,4 @@ def test_pictures_show_what_the_rows_say():
 def test_the_origin_of_results_is_said():
     line = runs(classes=[3], seeds=[0])[0]
     line["provenance"] = {"commit": "0123456789abcdef", "machine": {"device": "X"}}
-    assert reports.seeds_of([line]) == "1 runs, seeds 0; commit 0123456789; X"
+    assert reports.seeds_of([line]) == "1 run, seed 0; commit 0123456; X"

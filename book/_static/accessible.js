@@ -6,6 +6,15 @@ window.addEventListener("load", async () => {
       part.removeAttribute("role");
     }
   }
+  // Figures that the style sheet lets scroll on a phone: let the keyboard reach them, too.
+  if (matchMedia("(max-width: 600px)").matches) {
+    for (const image of document.querySelectorAll("div.cell_output > img")) {
+      if ((parseFloat(image.style.width) || image.naturalWidth) > 650) {
+        image.parentElement.classList.add("wide");
+        image.parentElement.tabIndex = 0;
+      }
+    }
+  }
   // Formulas wider than the page scroll: let the keyboard reach them.
   if (window.MathJax?.startup) {
     await window.MathJax.startup.promise;
