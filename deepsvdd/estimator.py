@@ -114,7 +114,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         "cpu", "cuda", "cuda:1", …; "auto" takes a GPU where there is one.
     precision : {"float32", "bf16"}, default="float32"
         Of the convolutions and matrix products in training; scores are always computed
-        in full precision.
+        in full precision. bfloat16 is faster on GPUs, and on processors with
+        instructions for it (AVX-512 BF16, AMX); others emulate it, far more slowly.
     checkpoint_dir : path-like, optional
         Folder for checkpoints. A ``fit`` that was killed, repeated with the same
         parameters and data, goes on from there, on one CPU to the very same bits.
