@@ -24,7 +24,7 @@ precision = click.option(
     type=click.Choice(PRECISIONS),
     default="float32",
     show_default=True,
-    help="bf16 is faster on GPUs and on CPUs with AVX-512 BF16 or AMX, far slower else.",
+    help="bf16: faster on GPUs and on CPUs with AVX-512 BF16 or AMX, far slower else.",
 )
 
 
