@@ -128,7 +128,10 @@ def test_a_control_is_compared_with_the_normal_test_images(few, method):
         images = few.x_test[few.y_test == label]
         ((again, _),) = run_on(task(method, recipe=recipe), few, images)
         assert again["auc"] == line["auc"]
-        assert again["control_auc"] == pytest.approx(control, abs=1e-4)
+        # An image and itself are a tie, unless rounding, which depends on the batch,
+        # breaks it: each of these n pairs, of n², then counts half a pair more or less.
+        tie = 0.5 / len(images)
+        assert again["control_auc"] == pytest.approx(control, abs=tie)
 
 
 @pytest.mark.parametrize("method", [m for m in METHODS if m not in sweeps.OBJECTIVES])
