@@ -276,7 +276,8 @@ def value(row: Row) -> str:
 
 def difference(row: Row) -> str:
     """Write ``+0.3 ± 1.2``, in bold where the difference exceeds the interval."""
-    text = f"{round(row.difference, 1) + 0.0:+.1f}".replace("-", "−")
+    rounded = round(row.difference, 1) + 0.0  # −0.0 becomes 0.0
+    text = f"{rounded:+.1f}".replace("-", "−")
     if row.half_width > 0:  # 0 without chance, NaN where unknown
         text += f" ± {row.half_width:.1f}"
     return f"**{text}**" if row.differs else text

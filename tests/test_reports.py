@@ -106,6 +106,7 @@ def test_what_has_no_chance_in_it_needs_one_run_only():
     assert math.isnan(found.untrained)
     assert found.paper_mean == 86.2
     assert reports.value(found) == "91.9"
+    assert reports.difference(found) == "**+5.7**"
 
 
 def test_data_and_methods_the_paper_lacks_have_no_comparison():
@@ -166,3 +167,5 @@ def test_the_origin_of_results_is_said():
     line = runs(classes=[3], seeds=[0])[0]
     line["provenance"] = {"commit": "0123456789abcdef", "machine": {"device": "X"}}
     assert reports.seeds_of([line]) == "1 run, seed 0; commit 0123456; X"
+    three = [line | {"seed": seed} for seed in range(3)]
+    assert reports.seeds_of(three) == "3 runs, seeds 0–2; commit 0123456; X"
