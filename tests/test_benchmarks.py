@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 import torch
 
+from deepsvdd import build_autoencoder
+from deepsvdd.results import read_results
+from deepsvdd.sweeps import Settings, Task, find_recipe, run_task
+
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
     *("autoencoder-epoch", "svdd-epoch", "cifar10-autoencoder", "cifar10-svdd"),
@@ -160,6 +164,46 @@ def test_the_precisions_are_compared_in_pairs(comparisons, capsys):
     assert "6 pairs: +0.20 points on average, standard deviation 0.09" in (
         capsys.readouterr().out
     )
+
+
+def test_each_difference_from_the_paper_s_code_changes_the_result(comparisons):
+    differences = importlib.import_module("benchmarks.differences")
+    recipe = find_recipe("fast:1+1", "mnist_LeNet")
+    plain = differences.run(1, recipe, (), 0)
+    methods, settings = ("one-class",), Settings(device="cpu")
+    task = Task("mnist", 1, methods, "fast:1+1", (0,), settings)
+    ((line, _),) = run_task(task)
+    assert plain["auc"] == pytest.approx(line["auc"], abs=1e-6)
+    assert plain["untrained_auc"] == pytest.approx(line["untrained_auc"], abs=1e-6)
+    for name, choices in differences.VARIANTS.items():
+        assert differences.run(1, recipe, choices, 0)["auc"] != plain["auc"], name
+
+
+def test_differences_go_on_where_they_stopped(comparisons, monkeypatch, tmp_path):
+    differences = importlib.import_module("benchmarks.differences")
+    recipe = find_recipe("fast:1+1", "mnist_LeNet")
+    monkeypatch.setattr(differences, "get_recipe", lambda *names: recipe)
+    path = tmp_path / "differences.jsonl"
+    words = [str(path), "glorot", "--digits", "1", "--seeds", "0"]
+    differences.main(words)
+    before = path.read_text()
+    (line,) = read_results([path])
+    assert line["recipe"] == "fast + glorot"
+    assert line["epochs"] == [1, 1]
+    differences.main(words)
+    assert path.read_text() == before
+
+
+def test_learned_norms_begin_as_the_plain_ones(comparisons):
+    differences = importlib.import_module("benchmarks.differences")
+    torch.manual_seed(0)
+    autoencoder = build_autoencoder("mnist_LeNet", (1, 28, 28))
+    images = torch.rand(6, 1, 28, 28)
+    expected = autoencoder(images)
+    differences.learn_norms_(autoencoder)
+    torch.testing.assert_close(autoencoder(images), expected, rtol=1e-4, atol=1e-5)
+    names = [name for name, _ in autoencoder.encoder.named_parameters()]
+    assert "norms.1.bias" in names
 
 
 def test_help_teaches(comparisons, capsys):
