@@ -200,10 +200,18 @@ def template(class_id: int, halvings: int = 0) -> Image.Image:
     Parameters
     ----------
     class_id : int
-        One of `SIGNS`.
+        As for :func:`draw_sign`.
     halvings : int, default=0
         The picture's side is ``SIZE / 2 ** halvings`` pixels.
+
+    Raises
+    ------
+    ValueError
+        If it is none of them.
     """
+    if class_id not in SIGNS:
+        numbers = ", ".join(map(str, SIGNS))
+        raise ValueError(f"class_id must be one of {numbers}; got {class_id!r}")
     if halvings:
         return template(class_id, halvings - 1).reduce(2)
     pen = Pen()
@@ -229,7 +237,8 @@ def draw_sign(class_id: int, rng: np.random.Generator) -> Photograph:
     Parameters
     ----------
     class_id : int
-        One of `SIGNS`, numbered as in GTSRB.
+        A key of ``SIGNS``: 1, 2, 12 to 15, 17, 18, 32, 33, 35 or 38, numbered as in
+        GTSRB.
     rng : numpy Generator
         Source of all chance.
 

@@ -95,7 +95,8 @@ class Task:
     dataset : str
     normal_class : int
     methods : tuple of str
-        Some of ``NETWORK_METHODS``, or one of ``BASELINES``.
+        Some of "one-class", "soft-boundary" and "dcae", or one baseline, as for
+        :func:`deepsvdd.baselines.make_baseline`.
     recipe : str or None
         As for :func:`find_recipe`; None for baselines.
     seeds : tuple of int

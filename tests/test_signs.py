@@ -58,6 +58,11 @@ def test_templates_are_opaque_inside_and_transparent_around(class_id, halvings):
     assert 0.3 < (alpha > 127).mean() < 0.9
 
 
+def test_a_sign_that_is_not_drawn():
+    with pytest.raises(ValueError, match=r"class_id must be one of 1, .*; got 3"):
+        draw_sign(3, np.random.default_rng(0))
+
+
 def test_templates_differ():
     pictures = [np.asarray(template(k, 4), dtype=float) for k in SIGNS]
     for i, one in enumerate(pictures):

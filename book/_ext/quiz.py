@@ -41,7 +41,7 @@ class Quiz(SphinxDirective):
         """Yield the parts of one question."""
         yield markup(f'<fieldset><legend id="{escape(name)}">')
         yield nodes.strong(text=f"Question {number}. ")
-        yield from self.inline(question.text)
+        yield self.inline(question.text)
         yield markup("</legend>")
         for key, option in enumerate(question.options):
             button = f"{escape(name)}-{key}"
@@ -49,21 +49,22 @@ class Quiz(SphinxDirective):
                 f'<input type="radio" name="{escape(name)}" id="{button}">'
                 f'<label for="{button}">'
             )
-            yield from self.inline(option.text)
+            yield self.inline(option.text)
             verdict = "Right." if option.correct else "Not so."
             kind = "right" if option.correct else "wrong"
             yield markup(f'</label><div class="{kind}"><strong>{verdict}</strong> ')
-            yield from self.inline(option.why)
+            yield self.inline(option.why)
             yield markup("</div>")
         yield markup("</fieldset>")
 
     def inline(self, text):
-        """Return the parts of a text of one paragraph."""
+        """Return a text of one paragraph, whose quotes become typographic."""
         parsed = self.parse_text_to_nodes(text)
         paragraphs = [node for node in parsed if isinstance(node, nodes.paragraph)]
         if len(paragraphs) != len(parsed):
             raise self.error(f"a text of a quiz must be a paragraph: {text}")
-        return [part for paragraph in paragraphs for part in paragraph.children]
+        parts = [part for paragraph in paragraphs for part in paragraph.children]
+        return nodes.inline("", "", *parts)
 
 
 def setup(app):
