@@ -387,7 +387,7 @@ def learning_curves(
     ax: Axes | None = None,
     quantity: str = "loss",
 ) -> Axes:
-    """Draw one recorded quantity over the epochs.
+    """Draw one recorded quantity over the epochs, the first of which is drawn at 1.
 
     The axis is logarithmic if the values are positive and span a decade.
 
@@ -418,7 +418,8 @@ def learning_curves(
         raise ValueError("history must hold at least one epoch, but it is empty.")
     ax = _axes(ax)
     # A line through one point would be invisible.
-    ax.plot(history["epoch"], values, marker="o" if values.size == 1 else None)
+    epochs = np.asarray(history["epoch"]) + 1  # a history counts from 0
+    ax.plot(epochs, values, marker="o" if values.size == 1 else None)
     if _spans_a_decade(values):
         ax.set_yscale("log")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))

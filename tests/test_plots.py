@@ -17,7 +17,7 @@ LABELS = np.repeat([0, 1], [50, 250])
 SCORES = 0.01 * RNG.chisquare(8, 300) * (1 + 2 * LABELS)
 REPRESENTATIONS = RNG.normal(size=(300, 5)) * [1, 3, 1, 1, 2]
 HISTORY = {
-    "epoch": [1, 2, 3],
+    "epoch": [0, 1, 2],
     "loss": [1.0, 0.1, 0.01],
     "learning_rate": [1e-4, 1e-4, 1e-5],
 }
@@ -306,7 +306,7 @@ def test_histogram_legend_stands_above_the_bars():
 )
 def test_learning_curves_draw_what_spans_a_decade_logarithmically(quantity, label):
     ax = plots.learning_curves(HISTORY, quantity=quantity)
-    np.testing.assert_array_equal(ax.lines[0].get_xdata(), HISTORY["epoch"])
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [1, 2, 3])
     np.testing.assert_array_equal(ax.lines[0].get_ydata(), HISTORY[quantity])
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("epoch", label)
     assert ax.get_yscale() == "log"
@@ -318,7 +318,7 @@ def test_learning_curves_draw_a_radius_that_starts_at_zero():
 
 
 def test_learning_curves_show_a_single_epoch():
-    line = plots.learning_curves({"epoch": [1], "loss": [0.5]}).lines[0]
+    line = plots.learning_curves({"epoch": [0], "loss": [0.5]}).lines[0]
     assert line.get_marker() == "o"
 
 
