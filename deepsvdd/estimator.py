@@ -24,7 +24,7 @@ from torch.utils.data import Dataset
 from deepsvdd.checkpoints import Checkpoint
 from deepsvdd.devices import PRECISIONS, resolve_device
 from deepsvdd.dictionaries import begin
-from deepsvdd.distributed import gathered, n_processes, rank, share
+from deepsvdd.distributed import from_first, gathered, n_processes, rank, share
 from deepsvdd.errors import ModelFileError
 from deepsvdd.feeds import (
     Feed,
@@ -55,6 +55,7 @@ from deepsvdd.training import (
     OBJECTIVES,
     SCORING_BATCH,
     Hypersphere,
+    evaluate,
     pretrain_autoencoders,
     represent,
     train_hyperspheres,
@@ -118,7 +119,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         instructions for it (AVX-512 BF16, AMX); others emulate it, far more slowly.
     checkpoint_dir : path-like, optional
         Folder for checkpoints. A ``fit`` that was killed, repeated with the same
-        parameters and data, goes on from there, on one CPU to the very same bits.
+        parameters and data, goes on from there, on one CPU to the very same bits. It
+        needs a whole number as ``random_state``.
     checkpoint_every : int, default=10
         Epochs between two checkpoints.
     n_workers : int, default=2
@@ -145,6 +147,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         The settings used.
     n_features_in_ : int
         Numbers in one sample.
+    feature_names_in_ : ndarray of str
+        Names of the columns, where X was a table with names.
 
     References
     ----------
@@ -233,6 +237,19 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         """
         self.check_parameters()
         device = resolve_device(self.device)
+        before = dict(self.__dict__)
+        try:
+            self._fit(X, device)
+        except BaseException:  # Ctrl-C as well: what was fitted before stays whole
+            self.__dict__ = before
+            raise
+        return self
+
+    def _fit(self, X: Samples, device: torch.device) -> None:
+        """Set the fitted attributes, one after the other."""
+        self.__dict__.pop(
+            "feature_names_in_", None
+        )  # of an earlier fit; images have none
         samples = self._samples(X, reset=True)
         self.network_ = self._network_name()
         self.recipe_ = (
@@ -255,7 +272,6 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             for member in self._fit_members(feed, jobs[first : first + at_once])
         ]
         self._set_threshold(samples)
-        return self
 
     def _fit_preprocessor(self, samples: Tensor | Dataset[Any]) -> Preprocessor:
         """Compute the extrema of the training data."""
@@ -308,14 +324,19 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
                     checkpoint=checkpoints["pretraining"],
                 )
                 histories = [{"pretraining": history} for history in pretraining]
-            kept = [s.center.float() for _, s in jobs if s and not self.pretrain]
+            kept = [
+                start.center.float().to(feed.device)
+                if start and not self.pretrain
+                else None
+                for _, start in jobs
+            ]
             members = train_hyperspheres(
                 [autoencoder.encoder for autoencoder in autoencoders],
                 feed,
                 self.recipe_,
                 objective=self.objective,
                 nu=self.nu,
-                centers=kept if len(kept) == len(jobs) else None,
+                centers=kept,
                 seeds=seeds,
                 verbose=self.verbose,
                 precision=self.precision,
@@ -356,6 +377,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         else:
             module = build_autoencoder(self.network_, self.input_shape_)
         check_output(module.encoder, example)
+        if self.pretrain:
+            check_reconstruction(module, example)
         # By the letter of Proposition 3 the authors' ELU network is forbidden as well.
         if not self.allow_collapse and self.network_ != "cifar10_LeNet_ELU":
             check_architecture(module.encoder, example)
@@ -366,12 +389,14 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     ) -> dict[str, Checkpoint | None]:
         """Plan the checkpoints of both phases of members trained together.
 
-        Their fingerprint covers what decides the result: first weights, data, settings.
+        Their fingerprint covers what decides the result: architecture, first weights,
+        data, settings.
         """
         phases = ("pretraining", "training")
         if self.checkpoint_dir is None:
             return dict.fromkeys(phases)
         settings = (
+            self.network_,
             self.recipe_,
             self.objective,
             self.nu,
@@ -382,6 +407,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             repr((settings, __version__, torch.__version__)).encode()
         )
         for autoencoder in autoencoders:
+            digest.update(repr(autoencoder).encode())
             for tensor in autoencoder.state_dict().values():
                 digest.update(tensor.cpu().contiguous().numpy().tobytes())
         digest.update(feed.fingerprint())
@@ -401,7 +427,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         if isinstance(self.random_state, int | np.integer):
             return [int(self.random_state) + m for m in range(self.n_members)]
         random = check_random_state(self.random_state)
-        return random.randint(2**31 - 1, size=self.n_members).tolist()
+        drawn = random.randint(2**31 - 1, size=self.n_members).tolist()
+        return from_first(drawn)  # several processes train one network
 
     # ------------------------------------------------------------------- scoring
 
@@ -456,9 +483,20 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         """Return +1 for normal samples and −1 for outliers, shape (n,)."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
-    def represent(self, X: Samples, member: int = 0) -> NDArray[np.float32]:
-        """Return the representations φ(x) of one member's network, shape (n, d)."""
+    def represent(self, X: Samples, member: int = 0) -> NDArray[np.floating]:
+        """Return the representations φ(x) of one member's network, shape (n, d).
+
+        Raises
+        ------
+        ValueError
+            If there is no such member.
+        """
         check_is_fitted(self)
+        if not (is_whole(member) and 0 <= member < len(self.members_)):
+            last = len(self.members_) - 1
+            raise ValueError(
+                f"member must be a whole number from 0 to {last}; got {member!r}"
+            )
         encoder = self.members_[member].encoder
         batches = self._preprocessed(self._samples(X, reset=False))
         return torch.cat([represent(encoder, x) for x in batches]).cpu().numpy()
@@ -531,6 +569,12 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         seed = self.random_state
         valid = not is_number(seed) or (is_whole(seed) and 0 <= seed < 2**32)
         require("random_state", valid, "None or a whole number from 0 to 2³² − 1", self)
+        if self.checkpoint_dir is not None and not is_whole(seed):
+            # Another seed each time: no fit would find its checkpoints again.
+            raise ValueError(
+                "checkpoint_dir needs random_state to be a whole number; got "
+                f"random_state={seed!r}"
+            )
         for flag in ("pretrain", "allow_collapse", "warm_start", "verbose"):
             valid = isinstance(getattr(self, flag), bool | np.bool_)
             require(flag, valid, "True or False", self)
@@ -637,9 +681,11 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             "device": "auto",
             "checkpoint_dir": None,
         }
+        names = getattr(self, "feature_names_in_", None)
         return {
             "parameters": parameters,
             "input_shape": list(self.input_shape_),
+            "feature_names": None if names is None else names.tolist(),
             "preprocessing": self.preprocessor_.method,
             "threshold": self.threshold_,
             "members": [
@@ -704,6 +750,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         model = cls(**parameters).set_params(device=device)
         model.input_shape_ = tuple(metadata["input_shape"])
         model.n_features_in_ = math.prod(model.input_shape_)
+        if names := metadata.get("feature_names"):
+            model.feature_names_in_ = np.asarray(names, dtype=object)
         model.network_ = model._network_name()
         model.recipe_ = model.recipe
         model.preprocessor_ = Preprocessor(
@@ -824,17 +872,32 @@ def check_output(encoder: nn.Module, example: Tensor) -> None:
     if not any(True for _ in encoder.parameters()):
         raise ValueError(f"network must have weights to train; {name} has none")
     try:
-        shape = tuple(represent(encoder, example).shape)
+        output = evaluate(encoder, example)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ValueError(
             f"network must take float32 batches of shape (n, "
             f"{', '.join(map(str, example.shape[1:]))}); {name} fails: {reason}"
         ) from None
-    if len(shape) != 2:
+    given = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+    if not isinstance(output, Tensor) or output.ndim != 2:
         raise ValueError(
-            f"network must give representations (n, d); {name} gives {shape} for "
+            f"network must give representations (n, d); {name} gives {given} for "
             f"{len(example)} samples: end it with Flatten and a linear layer"
+        )
+
+
+def check_reconstruction(autoencoder: Autoencoder, example: Tensor) -> None:
+    """Raise ValueError unless the decoder gives images, or vectors, like the input."""
+    try:
+        output = evaluate(autoencoder, example)
+        given = str(tuple(output.shape))
+    except (RuntimeError, AttributeError) as error:
+        given = f"an error ({str(error).splitlines()[0]})"
+    if given != str(tuple(example.shape)):
+        raise ValueError(
+            f"network must have a decoder that gives {tuple(example.shape)}, the shape "
+            f"of the samples; {type(autoencoder.decoder).__name__} gives {given}"
         )
 
 

@@ -87,8 +87,8 @@ def optimise(
     -------
     list of dict of lists
         For each network ``epoch``, ``loss`` (mean over the epoch's samples),
-        ``radius``, ``learning_rate`` (at the epoch's start), ``seconds`` (of all
-        networks together).
+        ``radius``, ``learning_rate`` (at the epoch's start), ``seconds`` (its share of
+        the time that all networks took together).
 
     Raises
     ------
@@ -130,7 +130,7 @@ def optimise(
             radii = spread(on_epoch(epoch) if on_epoch else 0.0, len(losses))
             seconds = time.perf_counter() - start
             for history, loss, radius in zip(run.histories, losses, radii, strict=True):
-                row = (epoch, loss, radius, rate, seconds)
+                row = (epoch, loss, radius, rate, seconds / len(losses))
                 for column, value in zip(COLUMNS, row, strict=True):
                     history[column].append(value)
             mean = sum(losses) / len(losses)

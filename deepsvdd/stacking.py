@@ -48,7 +48,11 @@ class Stack(nn.Module):
         for module in self._skeleton[0].modules():
             if isinstance(module, NormPool2d):
                 module.fused = False  # a hand-written gradient knows no stack
-        self.weights = nn.ParameterList(parameters.values())
+        self.weights = nn.ParameterList(
+            # Frozen ones stay so: the list alone would make all of them trainable.
+            nn.Parameter(value, requires_grad=value.requires_grad)
+            for value in parameters.values()
+        )
         for index, value in enumerate(buffers.values()):
             self.register_buffer(f"buffer_{index}", value)
 

@@ -274,7 +274,8 @@ class Hypersphere:
     radius : float
         Radius R; 0 for the one-class objective, which has none.
     mean_distance : float
-        Mean distance ‖φ(x) − c‖ of the training data, the unit of ensemble scores.
+        Mean distance ‖φ(x) − c‖ of the training data, the unit of ensemble scores; 1
+        where all of them are 0, as after a collapse.
     collapsed : bool
         Whether training ended in hypersphere collapse.
     history : dict
@@ -370,7 +371,7 @@ def train_hyperspheres(
     seeds: Sequence[int],
     objective: str = "one-class",
     nu: float = 0.1,
-    centers: Sequence[Tensor] | None = None,
+    centers: Sequence[Tensor | None] | None = None,
     verbose: bool = False,
     precision: str = "float32",
     on_epoch: Callable[[int, Tensor, Tensor], None] | None = None,
@@ -392,8 +393,8 @@ def train_hyperspheres(
         As in :func:`train_hypersphere`.
     seeds : sequence of M int
         Seeds of the order of the samples, one a network.
-    centers : sequence of M Tensor of shape (d,), optional
-        Centers of an earlier training.
+    centers : sequence of M Tensor of shape (d,) or None, optional
+        Centers of an earlier training; those that are None are computed.
     on_epoch : callable, optional
         Called after every epoch with its number, center(s) and radius or radii.
 
@@ -407,10 +408,7 @@ def train_hyperspheres(
         raise ValueError(f"nu must be a number in (0, 1]; got {nu!r}")
     feed = as_feed(x)
     network, seeds_ = as_one(encoders, seeds)
-    if centers is None:
-        c = away_from_zero(mean_representation(network, feed))  # (d,) or (M, d)
-    else:
-        c = torch.stack(list(centers)) if len(centers) > 1 else centers[0]
+    c = centers_of(network, feed, centers or [None] * len(encoders))
     rate = recipe.pretraining.lr
     check_finite(c.sum().item(), "center, before training", 0, rate)
     radius = torch.zeros(c.shape[:-1], device=feed.device)
@@ -456,6 +454,20 @@ def train_hyperspheres(
     ]
 
 
+def centers_of(
+    network: nn.Module, feed: Feed, given: Sequence[Tensor | None]
+) -> Tensor:
+    """Return the centers, given or computed: (d,), of a stack (M, d)."""
+    kept = [center for center in given if center is not None]
+    if len(kept) == len(given):
+        return torch.stack(kept) if isinstance(network, Stack) else kept[0]
+    c = away_from_zero(mean_representation(network, feed))
+    for own, center in zip(c.view(len(given), -1), given, strict=True):
+        if center is not None:
+            own.copy_(center)
+    return c
+
+
 def finished(
     encoder: nn.Module,
     c: Tensor,
@@ -479,7 +491,7 @@ def finished(
         encoder,
         c,
         radius=optimal_radius(d2, nu).item() if soft else 0.0,
-        mean_distance=d2.sqrt().mean().item(),
+        mean_distance=d2.sqrt().mean().item() or 1.0,
         collapsed=warn_if_collapsed(spread.item(), c, d2, feed),
         history={"training": history},
     )

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from deepsvdd import DeepSVDD, ModelFileError, Phase, Recipe
 from deepsvdd.checkpoints import Checkpoint
@@ -55,6 +56,25 @@ def test_an_interrupted_fit_goes_on_to_the_same_bits(
     for phase in ("pretraining", "training"):
         losses = [d.members_[0].history[phase]["loss"] for d in (resumed, expected)]
         assert losses[0] == losses[1]
+
+
+def test_checkpoints_without_a_seed_are_refused(threes, tmp_path):
+    with pytest.raises(ValueError, match="checkpoint_dir needs random_state to be a"):
+        soft(checkpoint_dir=tmp_path, random_state=None).fit(threes.x_train[:100])
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(tmp_path):
+    x = np.random.default_rng(0).normal(size=(50, 5))
+
+    def fit(activation):
+        torch.manual_seed(0)
+        layers = nn.Linear(5, 8, bias=False), activation, nn.Linear(8, 4, bias=False)
+        network = nn.Sequential(*layers)
+        return soft(network=network, pretrain=False, checkpoint_dir=tmp_path).fit(x)
+
+    fit(nn.LeakyReLU())
+    with pytest.raises(ModelFileError):
+        fit(nn.ReLU())
 
 
 def test_a_checkpoint_of_other_data_or_settings_is_refused(threes, tmp_path):

@@ -75,6 +75,26 @@ def test_two_processes_train_what_one_trains(source, objective, threes, tmp_path
         assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
+WITHOUT_SEED = """
+import numpy as np
+from deepsvdd import DeepSVDD, Phase, Recipe
+from deepsvdd.distributed import process_group, rank
+
+x = np.random.default_rng(0).normal(size=(60, 5))
+phase = Phase(n_epochs=1, batch_size=20)
+with process_group():
+    detector = DeepSVDD(recipe=Recipe(phase, phase)).fit(x)
+    np.save(f"z{rank()}.npy", detector.represent(x))
+"""
+
+
+def test_without_a_seed_all_processes_train_the_same_network(tmp_path):
+    (tmp_path / "work.py").write_text(WITHOUT_SEED)
+    run(torchrun("work.py"), tmp_path)
+    first, second = (np.load(tmp_path / f"z{rank}.npy") for rank in (0, 1))
+    np.testing.assert_allclose(first, second, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_a_lost_process_ends_the_job_and_the_next_one_resumes(tmp_path):
     words = "train mnist mnist_LeNet runs/a --recipe fast --normal_class 5 --seed 1"

@@ -168,6 +168,30 @@ def test_fit_changes_no_parameter(images):
     assert states_equal(network, before)
 
 
+@pytest.mark.parametrize("error", [TrainingDivergedError, KeyboardInterrupt])
+def test_a_fit_that_fails_leaves_the_former_one_whole(error, vectors, monkeypatch):
+    frame = pytest.importorskip("pandas").DataFrame(vectors, columns=list("abcde"))
+    detector = short().fit(frame)
+    expected = detector.anomaly_score(frame)
+
+    def fail(*arguments, **parameters):
+        raise error
+
+    monkeypatch.setattr("deepsvdd.estimator.train_hyperspheres", fail)
+    with pytest.raises(error):
+        detector.fit(make_images())
+    np.testing.assert_array_equal(detector.anomaly_score(frame), expected)
+    with pytest.raises(error):
+        short().fit(vectors)
+
+
+def test_images_after_a_table_have_no_names_of_columns(vectors, images):
+    frame = pytest.importorskip("pandas").DataFrame(vectors, columns=list("abcde"))
+    detector = short().fit(frame)
+    assert list(detector.feature_names_in_) == list("abcde")
+    assert not hasattr(detector.fit(images), "feature_names_in_")
+
+
 def test_pickle_and_deepcopy_keep_scores(on_images, images):
     scores = on_images.anomaly_score(images)
     for other in (pickle.loads(pickle.dumps(on_images)), copy.deepcopy(on_images)):
@@ -585,6 +609,26 @@ def test_more_samples_than_one_scoring_batch(on_images, images):
     np.testing.assert_allclose(on_images.anomaly_score(x), expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("member", [3, -1, 1.5])
+def test_represent_names_the_members_that_there_are(ensemble, images, member):
+    match = rf"member must be a whole number from 0 to \d; got {member}"
+    with pytest.raises(ValueError, match=match):
+        ensemble.represent(images, member)
+
+
+def test_members_that_collapsed_to_their_centers_score_zero_and_not_nan(images):
+    network = Flat()
+    with torch.no_grad():
+        network.second.weight.zero_()
+    detector = DeepSVDD(network, recipe=STILL, pretrain=False, n_members=2)
+    with pytest.warns(CollapseWarning):
+        detector.fit(images)
+    for member in detector.members_:
+        member.center.zero_()
+    assert all(member.mean_distance > 0 for member in detector.members_)
+    np.testing.assert_array_equal(detector.anomaly_score(images), 0)
+
+
 def test_the_center_is_that_of_the_pretrained_network(images):
     """The estimator does what its documented parts do, in the documented order."""
     detector = short(random_state=3).fit(images)
@@ -813,6 +857,31 @@ class Maps(nn.Module):
 
     def forward(self, x):
         return self.conv(x)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "given"),
+    [
+        (nn.Sequential(nn.Linear(6, 1), nn.Unflatten(1, (1, 1, 1))), r"(2, 1, 1, 1)"),
+        (nn.Linear(6, 144), r"(2, 144)"),
+        (nn.Linear(5, 144), "an error"),
+    ],
+)
+def test_a_decoder_must_give_what_the_encoder_took(decoder, given, images):
+    network = Autoencoder(Flat(), decoder)
+    with pytest.raises(ValueError, match=r"gives \(2, 1, 12, 12\).*") as caught:
+        short(network=network).fit(images)
+    assert f"Linear gives {given}".split()[1:][0] in str(caught.value)
+    assert given in str(caught.value)
+
+
+def test_an_encoder_must_give_a_tensor(images):
+    class Two(Flat):
+        def forward(self, x):
+            return super().forward(x), x
+
+    with pytest.raises(ValueError, match=r"representations \(n, d\); Two gives tuple"):
+        short(network=Two(), pretrain=False).fit(images)
 
 
 def test_representations_must_be_vectors(images):

@@ -1,6 +1,7 @@
 """A stack of networks against the same networks, one by one."""
 
 import copy
+import time
 
 import numpy as np
 import pytest
@@ -156,6 +157,42 @@ def test_members_trained_at_once_score_as_members_trained_in_turn(
     again = DeepSVDD(**settings, warm_start=True)
     again.members_ = at_once.members_
     assert len(again.fit(x).members_) == 3
+
+
+def test_warm_start_at_once_keeps_the_centers_that_there_are(monkeypatch):
+    monkeypatch.setattr(estimator_module, "trains_at_once", lambda device: True)
+    x = random(60, 5).double().numpy()
+    settings = {"recipe": RECIPE, "pretrain": False, "random_state": 0}
+    detector = DeepSVDD("mlp", n_members=2, warm_start=True, **settings).fit(x)
+    kept = [member.center for member in detector.members_]
+    detector.set_params(n_members=3).fit(x)
+    for member, center in zip(detector.members_, kept, strict=False):
+        torch.testing.assert_close(member.center, center)
+    alone = DeepSVDD("mlp", **(settings | {"random_state": 2})).fit(x)
+    torch.testing.assert_close(
+        detector.members_[2].center, alone.members_[0].center, rtol=1e-4, atol=1e-5
+    )
+
+
+def test_frozen_layers_stay_frozen_in_a_stack():
+    encoders = [small_encoder(seed) for seed in range(2)]
+    for encoder in encoders:
+        encoder[0].weight.requires_grad_(False)
+    before = [copy.deepcopy(encoder) for encoder in encoders]
+    train_hyperspheres(encoders, random(40, 5), RECIPE, seeds=[0, 1])
+    for encoder, old in zip(encoders, before, strict=True):
+        assert torch.equal(encoder[0].weight, old[0].weight)
+        assert not torch.equal(encoder[2].weight, old[2].weight)
+
+
+def test_the_time_of_a_stack_is_shared_among_its_networks():
+    encoders = [small_encoder(seed) for seed in range(4)]
+    start = time.perf_counter()
+    spheres = train_hyperspheres(encoders, random(40, 5), RECIPE, seeds=range(4))
+    seconds = time.perf_counter() - start
+    parts = [sphere.history["training"]["seconds"] for sphere in spheres]
+    assert all(part == parts[0] for part in parts)
+    assert sum(map(sum, parts)) < seconds
 
 
 def test_a_stack_resumes_from_a_checkpoint_to_the_same_bits(tmp_path):
