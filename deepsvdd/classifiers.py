@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepsvdd.datasets import Dataset
-from deepsvdd.errors import ModelFileError
 from deepsvdd.optimisation import optimise
 from deepsvdd.persistence import read_model, write_model
 from deepsvdd.recipes import Phase
@@ -75,11 +74,7 @@ class Classifier(nn.Module):
         ModelFileError
             If it is damaged, or no classifier.
         """
-        tensors, metadata = read_model(path)
-        if metadata.get("kind") != "classifier":
-            raise ModelFileError(
-                f"'{os.fspath(path)}' holds a model, but no classifier"
-            )
+        tensors, metadata = read_model(path, kind="classifier")
         with torch.random.fork_rng(devices=[]):
             classifier = cls(tuple(metadata["input_shape"]), metadata["n_classes"])
         classifier.load_state_dict(tensors)

@@ -45,7 +45,15 @@ def resolve_device(device: str | torch.device) -> torch.device:
 def autocast(
     function: Callable[[Tensor], Tensor], device: torch.device, precision: str
 ) -> Callable[[Tensor], Tensor]:
-    """Make a function compute in a precision."""
+    """Make a function compute in a precision.
+
+    Raises
+    ------
+    ValueError
+        If the precision is none of :data:`PRECISIONS`.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}; got {precision!r}")
     if precision == "float32":
         return function
     return torch.autocast(device.type, dtype=torch.bfloat16)(function)

@@ -85,6 +85,7 @@ def learn_dictionary(
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.feature_extraction.image import PatchExtractor
 
+    seed %= 2**32  # scikit-learn takes no larger one, which a last member may have
     extractor = PatchExtractor(
         patch_size=tuple(size), max_patches=N_PATCHES, random_state=seed
     )

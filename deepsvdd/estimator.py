@@ -89,8 +89,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         (soft-boundary), and that ``contamination="auto"`` leaves outside.
     recipe : str or Recipe, default="fast"
         Training settings. "fast" takes seconds on a CPU; so does "quick" with
-        ``n_members=3``, and is better; "paper" is the paper's protocol. For images,
-        "fast-dictionary" begins as the paper's code does, unlike its text; see
+        ``n_members=3``, and is better; "paper" is that of the authors' commands. For
+        images, "fast-dictionary" begins as the paper's code does, unlike its text; see
         chapter 11 of the book for what that changes. See :func:`deepsvdd.get_recipe`.
     pretrain : bool, default=True
         Pretrain φ as the encoder of an autoencoder.
@@ -215,7 +215,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         ----------
         X : array, Tensor or ``torch.utils.data.Dataset``
             Images (n, h, w) or (n, c, h, w), or vectors (n, d), n ≥ 2; integers or
-            floats of any scale. Images in a memory-mapped array, or in a map-style data
+            floats of any scale, for images up to ±10¹⁵. Images in a memory-mapped array, or in a map-style data
             set such as
             :class:`deepsvdd.images.ImageFolder`, are streamed: read while training.
         y : ignored

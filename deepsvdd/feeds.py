@@ -251,12 +251,15 @@ def read_images(
                     f"{indices[0]} and {array.shape} at index {index}"
                 )
         batch = np.stack(arrays)
-    batch = image_batch(batch, shape)
+    batch = image_batch(batch, shape, indices)
     return torch.from_numpy(batch if batch.flags.writeable else batch.copy())
 
 
 def as_images(X: Any) -> Dataset[Any] | None:
-    """Return what is to be streamed: a data set, a memory-mapped array; else None."""
+    """Return what is to be streamed: a data set, a memory-mapped array; else None.
+
+    Not an array (n, h, w) of a batch at most: it might be one colour image (c, h, w).
+    """
     if isinstance(X, Dataset):
         if not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
             raise ValueError(
@@ -264,7 +267,9 @@ def as_images(X: Any) -> Dataset[Any] | None:
                 f"{type(X).__name__}"
             )
         return X
-    if isinstance(X, np.memmap) and X.ndim > 2:
+    if not isinstance(X, np.memmap):
+        return None
+    if X.ndim > 3 or (X.ndim == 3 and len(X) > STREAMED_BATCH):
         return ImageArray(X)
     return None
 

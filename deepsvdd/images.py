@@ -125,11 +125,17 @@ def read_image(file: Path, shape: Shape, resize: bool) -> NDArray[np.uint8]:
 
 
 def eight_bits(image: Image.Image, file: Path) -> Image.Image:
-    """Scale 16-bit greys to 8 bits, where Pillow's own conversion would clip them."""
+    """Scale 16-bit greys to 8 bits, where Pillow's own conversion would clip them.
+
+    Mode "I" has 16 bits of a PNG or PGM, but up to 32 of a TIFF, where nothing tells
+    which number is white.
+    """
     from PIL import Image
 
-    if image.mode == "F":
-        raise ValueError(f"'{file}' holds floating-point pixels: save them as .npy")
+    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+        raise ValueError(
+            f"'{file}' holds floating-point or 32-bit pixels: save them as .npy"
+        )
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))

@@ -59,13 +59,17 @@ def write_model(
         temporary.write_bytes(content)
 
 
-def read_model(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_model(
+    path: str | PathLike[str], kind: str = "detector"
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read a model file and verify it.
 
     Parameters
     ----------
     path : path-like
         File written by :func:`write_model`.
+    kind : str, default="detector"
+        What must be in it: the ``kind`` of its metadata, which a detector's lack.
 
     Returns
     -------
@@ -77,7 +81,8 @@ def read_model(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str, 
     FileNotFoundError
         If there is no such file.
     ModelFileError
-        If the file is truncated, altered, of another format or of a later version.
+        If the file is truncated, altered, of another format or of a later version, or
+        holds a model of another kind.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -115,7 +120,10 @@ def read_model(path: str | PathLike[str]) -> tuple[dict[str, Tensor], dict[str, 
             f"{str(path)!r} was altered or damaged after it was saved: its SHA-256 "
             "does not fit its content; restore it from a copy, or train again"
         )
-    return tensors, json.loads(text)
+    metadata = json.loads(text)
+    if metadata.get("kind", "detector") != kind:
+        raise ModelFileError(f"{str(path)!r} holds a model, but no {kind}")
+    return tensors, metadata
 
 
 def strip_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -148,8 +156,8 @@ def read_model_tar(path: str | PathLike[str]) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``network`` (name), ``input_channels``, ``center`` (Tensor), ``radius`` (float)
-        and ``encoder`` (state of our encoder). The file holds no preprocessing extrema.
+        ``network`` (name), ``center`` (Tensor), ``radius`` (float) and ``encoder``
+        (state of our encoder). The file holds no preprocessing extrema.
 
     Raises
     ------

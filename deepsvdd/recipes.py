@@ -106,6 +106,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse settings that no training can have."""
+        for name in ("pretraining", "training"):
+            require(name, isinstance(getattr(self, name), Phase), "a Phase", self)
         valid = is_whole(self.warm_up_epochs) and self.warm_up_epochs >= 0
         require("warm_up_epochs", valid, "a whole number from 0 on", self)
         valid = is_whole(self.radius_every) and self.radius_every >= 1
@@ -122,8 +124,8 @@ class Recipe:
         return cls(**(values | phases))
 
 
-# The paper's protocol (Section 4.2); weight decay of the pretraining as in the authors'
-# commands, which differs between MNIST and CIFAR-10.
+# As in the commands of the authors' PyTorch port; the text of the paper (Section 4.1)
+# gives other numbers of epochs. The pretraining's weight decay differs between data sets.
 PAPER = Recipe(
     pretraining=Phase(
         lr=1e-4, n_epochs=150, lr_milestones=(50,), batch_size=200, weight_decay=5e-4
@@ -220,7 +222,7 @@ def get_recipe(name: str, network: str = "") -> Recipe:
     Parameters
     ----------
     name : {"paper", "fast", "quick"}, or one of them and "-dictionary"
-        The paper's protocol; one of few epochs that reaches nearly its AUC; or a third
+        The authors' commands; one of few epochs that reaches nearly its AUC; or a third
         of that, for several members, whose mean is better than one ``fast`` network.
         "fast-dictionary" is "fast" with a first layer that begins with a dictionary of
         image patches; so are the others.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Shape = tuple[int, ...]
+LARGEST = 1e15  # that the sum of the squares of an image's pixels be one of float32
 
 
-def image_batch(X: ArrayLike, expected: Shape | None = None) -> NDArray[Any]:
+def image_batch(
+    X: ArrayLike, expected: Shape | None = None, indices: Sequence[int] | None = None
+) -> NDArray[Any]:
     """Turn images into one array (n, c, h, w), or say what is wrong with them.
 
     Parameters
@@ -20,6 +24,8 @@ def image_batch(X: ArrayLike, expected: Shape | None = None) -> NDArray[Any]:
         will do.
     expected : (c, h, w), optional
         The only shape to accept, that of the images a model was trained on.
+    indices : n int, optional
+        Where the images stand in the data that they are read from, for the errors.
 
     Returns
     -------
@@ -29,11 +35,12 @@ def image_batch(X: ArrayLike, expected: Shape | None = None) -> NDArray[Any]:
     Raises
     ------
     ValueError
-        If X is empty, holds NaN, infinity or what is no number, or has another shape.
+        If X is empty, holds NaN, what is no number or beyond ±10¹⁵, or has another
+        shape.
     """
     array = np.asarray(X)
     if array.dtype != np.uint8:
-        array = _as_float32(array)
+        array = _as_float32(array, indices)
     shape = array.shape
     if expected is not None and shape in (expected, _without_channel(expected)):
         array = array[None]
@@ -54,18 +61,21 @@ def image_batch(X: ArrayLike, expected: Shape | None = None) -> NDArray[Any]:
     return array
 
 
-def _as_float32(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Convert, refusing what is no finite number within float32's range."""
+def _as_float32(
+    array: NDArray[Any], indices: Sequence[int] | None
+) -> NDArray[np.float32]:
+    """Convert, refusing what is no number or too large to compute with in float32."""
     if array.dtype.kind not in "biuf":
         raise ValueError(f"X must hold real numbers; got dtype {array.dtype}")
     with np.errstate(over="ignore"):
         converted = array.astype(np.float32)
-    bad = ~np.isfinite(converted)
+    bad = ~((converted >= -LARGEST) & (converted <= LARGEST))  # NaN is neither
     if bad.any():
         where = tuple(int(index) for index in np.argwhere(bad)[0])
+        place = where if indices is None else (indices[where[0]], *where[1:])
         raise ValueError(
-            f"X must hold finite numbers (float32); got {array[where]} at index {where}"
-            f", and {int(bad.sum())} such values in all"
+            f"X must hold finite numbers from -1e15 to 1e15; got {array[where]} at "
+            f"index {place}, and {int(bad.sum())} such values in all"
         )
     return converted
 

@@ -23,6 +23,7 @@ from sklearn.metrics import roc_auc_score
 from torch import nn
 
 from deepsvdd import DeepSVDD, Phase, Recipe, get_recipe
+from deepsvdd.classifiers import Classifier
 from deepsvdd.cli import COMMANDS, main, train
 from deepsvdd.persistence import read_model
 from deepsvdd.version import __version__
@@ -482,6 +483,8 @@ def test_normal_classes(data, no_pictures, given, normal):
         ("", "at least one class"),
         ("0,1,2,3,4,5,6,7,8,9", "all of them"),
         ("3.5", "0 to 9"),
+        ("--3", "0 to 9"),
+        ("²", "0 to 9"),
     ],
 )
 def test_impossible_normal_classes(data, given, words):
@@ -1020,6 +1023,31 @@ def test_score_with_another_threshold(grey):
     agrees(succeeds(*words), scores, threshold)
 
 
+def test_a_threshold_that_is_no_number(grey):
+    _, path, x = grey
+    np.save("data.npy", x)
+    message = fails("score", path, "data.npy", "--threshold", "nan")
+    assert "threshold must be a number; got nan" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "message"),
+    [
+        ("x.npy", ("--key", "x"), "key must go with .npz files only; got 'x.npy'"),
+        ("x.png", ("--key", "x"), "key must go with .npz files only; got 'x.png'"),
+        (".", ("--key", "x"), "key must go with .npz files only; got '.'"),
+        ("x.npy", ("--resize",), "resize must go with image files only; got 'x.npy'"),
+        ("x.npz", ("--resize",), "resize must go with image files only; got 'x.npz'"),
+    ],
+)
+def test_score_refuses_options_of_other_inputs(grey, name, words, message):
+    _, path, x = grey
+    np.save("x.npy", x)
+    np.savez("x.npz", x=x)
+    Image.fromarray(x[0]).save("x.png")
+    assert message in fails("score", path, name, *words)
+
+
 def test_scores_of_vectors_in_double_precision():
     x = np.random.default_rng(0).normal(size=(30, 4))
     still = Recipe(pretraining=Phase(n_epochs=0), training=Phase(n_epochs=0))
@@ -1093,6 +1121,14 @@ def test_pictures_of_16_bits(grey):
     Image.fromarray(x[0].astype(np.uint16) * 257).save("deep.png")
     scores = model.anomaly_score(x[:1])
     agrees(succeeds("score", path, "deep.png"), scores, model.threshold_, ["deep.png"])
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_pixels_without_a_known_white(grey, dtype):
+    _, path, x = grey
+    Image.fromarray(x[0].astype(dtype)).save("deep.tif")
+    message = fails("score", path, "deep.tif")
+    assert "'deep.tif' holds floating-point or 32-bit pixels" in message
 
 
 def test_nothing_to_score(grey):
@@ -1172,8 +1208,10 @@ def test_models_that_are_none(command):
     np.save("x.npy", np.zeros((2, 28, 28)))
     Path("broken.safetensors").write_bytes(b"broken")
     Path("folder").mkdir()
+    Classifier((1, 28, 28), 2).save("classifier.safetensors")
     more = ("x.npy",) if command == "score" else ()
-    for name in ("missing.safetensors", "broken.safetensors", "folder"):
+    names = ("missing.safetensors", "broken.safetensors", "classifier.safetensors")
+    for name in (*names, "folder"):
         assert name in fails(command, name, *more)
 
 

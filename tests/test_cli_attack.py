@@ -76,9 +76,14 @@ def test_bad_values_are_refused(tmp_path):
     output = run("attack", "mnist", tmp_path / "x.bin", *ATTACK, status=1)
     assert "OUTPUT must end in .npz" in output
     assert list(tmp_path.iterdir()) == []
-    words = ("--normal_class", "eleven", "--epochs", 1)
-    output = run("attack", "mnist", tmp_path / "x.npz", *words, status=1)
-    assert "normal_class must be an integer from 0 to 9" in output
+    for given in ("eleven", 99):
+        words = ("attack", "mnist", tmp_path / "x.npz", "--normal_class", given)
+        output = run(*words, status=1)
+        assert "normal_class must be an integer from 0 to 9" in output
+    for name in ("n", "steps", "batch_size"):
+        output = run(*words, f"--{name}", 0, status=2)
+        assert f"'--{name}': 0 is not in the range x>=1" in output
+    assert list(tmp_path.iterdir()) == []  # no classifier was trained
     (tmp_path / "y.npz").write_bytes(b"no examples")
     output = run(
         "adversarial", "mnist", tmp_path / "y.npz", tmp_path / "r.jsonl", status=1

@@ -77,6 +77,9 @@ def test_checkpoints_are_gone_when_the_model_is_there(folder, tmp_path):
         ("x.npy", b"not an array", (), "cannot read"),
         ("x.npy", b"not an array", ("--stream",), "cannot read"),
         ("x.npz", b"", ("--stream",), "stream must go without .npz"),
+        ("x.npy", b"", ("--grey",), "grey must go with image files only; got"),
+        ("x.npz", b"", ("--size", 0), "size must go with image files only; got"),
+        ("x.npy", b"", ("--key", "x"), "key must go with .npz files only; got"),
     ],
 )
 def test_what_cannot_be_read(name, content, words, message, tmp_path):
@@ -93,4 +96,7 @@ def test_bad_values_are_refused_before_anything_is_read(folder, tmp_path):
     )
     assert "size must be a positive whole number" in run(
         "fit", folder, model, "--size", 0, status=1
+    )
+    assert "key must go with .npz files only" in run(
+        "fit", folder, model, "--key", "x", status=1
     )

@@ -6,7 +6,7 @@ import pytest
 import torch
 from toys import toy
 
-from deepsvdd.devices import ReplayedStep, resolve_device, tensor_cores
+from deepsvdd.devices import ReplayedStep, autocast, resolve_device, tensor_cores
 from deepsvdd.optimisation import Run, optimise
 from deepsvdd.recipes import Phase
 
@@ -49,6 +49,13 @@ def test_second_of_one_gpu(monkeypatch):
 def test_meta_is_no_device_to_train_on():
     with pytest.raises(ValueError, match="device must be"):
         resolve_device("meta")
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bfloat16", "", None])
+def test_unknown_precision(precision):
+    with pytest.raises(ValueError, match=r"precision must be one of .*'bf16'") as error:
+        autocast(torch.square, torch.device("cpu"), precision)
+    assert repr(precision) in str(error.value)
 
 
 # The replayed step --------------------------------------------------------------------

@@ -64,6 +64,11 @@ def test_constant_images_leave_numbers():
     assert atoms.isfinite().all()
 
 
+def test_seeds_beyond_scikit_learns_begin_again():
+    expected = learn_dictionary(stripes(10), 4, (5, 5), seed=3)
+    assert torch.equal(learn_dictionary(stripes(10), 4, (5, 5), 2**32 + 3), expected)
+
+
 def test_a_network_without_a_convolution_is_refused():
     X = np.random.default_rng(0).normal(size=(50, 6))
     with pytest.raises(ValueError, match="first_layer must be 'random' for a network"):

@@ -112,6 +112,24 @@ def test_memory_mapped_vectors_are_read_as_any_array(tmp_path):
     assert fitted(vectors).network_ == "mlp"
 
 
+def test_one_colour_image_of_a_memory_mapped_array(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 3, 32, 32), np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    detector = fitted(mapped, n_workers=0)
+    score = detector.anomaly_score(mapped[7])
+    np.testing.assert_array_equal(score, detector.anomaly_score(images[7]))
+    assert score.shape == (1,)
+
+
+def test_many_grey_images_without_a_channel_are_streamed(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((251, 8, 8), np.uint8))
+    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+    assert isinstance(as_images(mapped), ImageArray)
+    assert as_images(mapped[:250]) is None
+    assert as_images(mapped[0, 0, 0:1].reshape(())) is None
+
+
 def test_a_folder_is_read_in_the_order_of_names_and_resized(folder, digits):
     images = ImageFolder(folder, 28, grey=True)
     assert len(images) == 130
@@ -168,11 +186,22 @@ def test_images_that_change_their_shape_later(mapped):
         detector.anomaly_score(Plain(np.zeros((3, 1, 14, 14), np.uint8)))
 
 
-def test_not_a_number_in_a_stream(digits):
+@pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, -2e15])
+def test_an_unusable_number_in_a_stream_is_named_by_its_image(digits, value):
     images = digits.astype(np.float32)
-    images[100, 0, 3, 3] = np.nan
-    with pytest.raises(ValueError, match="finite numbers"):
+    images[100, 0, 3, 3] = value
+    message = r"finite numbers from -1e15 to 1e15; got .* at index \(100, 0, 3, 3\)"
+    with pytest.raises(ValueError, match=message):
+        read_images(Plain(images), range(60, 130))
+    with pytest.raises(ValueError, match=message):
         fitted(Plain(images))
+
+
+@pytest.mark.parametrize("method", ["gcn_l1", "gcn_l2", "minmax"])
+def test_the_largest_numbers_do_not_overflow(digits, method):
+    x = torch.tensor(digits[:3]).tile(1, 3, 36, 36) / 127.5 - 1  # a megapixel
+    expected, ours = (Preprocessor.fit(x, method)(x) for x in (x, x * 1e15))
+    torch.testing.assert_close(ours, expected)
 
 
 def test_too_few_images(mapped):

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from deepsvdd import Autoencoder, DeepSVDD, ModelFileError, Phase, Recipe
+from deepsvdd.classifiers import Classifier
 from deepsvdd.persistence import read_model, read_model_tar, write_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -738,6 +739,11 @@ def test_a_center_of_the_wrong_length_is_refused(tmp_path, length):
     their_file(tmp_path / "model.tar", their_model(TheirMNIST), c=[0.1] * length)
     with pytest.raises(ModelFileError, match=r"center|\bc\b"):
         DeepSVDD.from_model_tar(tmp_path / "model.tar", make_images(4, (28, 28)))
+
+
+def test_a_classifier_is_no_detector(tmp_path):
+    Classifier((1, 8, 8), 2).save(tmp_path / "c.safetensors")
+    assert "holds a model, but no detector" in refused(tmp_path / "c.safetensors")
 
 
 def test_models_of_the_two_kinds_are_not_mixed_up(tmp_path, model):

@@ -43,6 +43,8 @@ def test_phase_refuses(name, value, domain):
 @pytest.mark.parametrize(
     ("name", "value", "domain"),
     [
+        ("pretraining", 5, "a Phase"),
+        ("training", {"lr": 1e-3}, "a Phase"),
         ("warm_up_epochs", -1, "a whole number from 0 on"),
         ("radius_every", 0, "a whole number from 1 on"),
     ],

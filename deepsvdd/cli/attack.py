@@ -13,7 +13,7 @@ import torch
 from deepsvdd.attacks import STARTS, attack_class, import_foolbox
 from deepsvdd.classifiers import Classifier, default_phase, train_classifier
 from deepsvdd.cli import options as shared
-from deepsvdd.datasets import DATASETS, Dataset, load_dataset
+from deepsvdd.datasets import DATASETS, Dataset, load_dataset, one_vs_rest
 from deepsvdd.devices import resolve_device
 from deepsvdd.experiments import provenance
 
@@ -22,10 +22,16 @@ from deepsvdd.experiments import provenance
 @click.argument("dataset_name", type=click.Choice(DATASETS), metavar="DATASET")
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--normal_class", required=True, help="Class to attack, number or name.")
-@click.option("--n", type=int, default=20, show_default=True, help="Images to attack.")
+@click.option(
+    "--n",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="Images to attack.",
+)
 @click.option(
     "--steps",
-    type=int,
+    type=click.IntRange(1),
     default=5000,
     show_default=True,
     help="Of the walk: more come closer to the original.",
@@ -39,7 +45,7 @@ from deepsvdd.experiments import provenance
 )
 @click.option(
     "--batch_size",
-    type=int,
+    type=click.IntRange(1),
     default=20,
     show_default=True,
     help="Images attacked, and then kept, at a time.",
@@ -92,6 +98,8 @@ def command(
     if output.suffix != ".npz":
         raise ValueError(f"OUTPUT must end in .npz; got '{output}'")
     dataset = load_dataset(dataset_name, data_path)
+    label = int(normal_class) if normal_class.isdecimal() else normal_class
+    one_vs_rest(dataset, label)  # refuses others before minutes of training
     where = resolve_device(device)
     file = classifier_file or output.with_suffix(".classifier.safetensors")
     classifier = obtain_classifier(file, dataset, options["seed"], epochs, where)
@@ -103,7 +111,7 @@ def command(
     found = attack_class(
         classifier.to(where),
         dataset,
-        int(normal_class) if normal_class.isdecimal() else normal_class,
+        label,
         n_steps=options.pop("steps"),
         parts=parts,
         verbose=True,

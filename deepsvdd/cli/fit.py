@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from deepsvdd.cli import options as shared
-from deepsvdd.cli.inputs import read_array
+from deepsvdd.cli.inputs import read_array, refuse_idle
 from deepsvdd.distributed import process_group, rank
 from deepsvdd.estimator import DeepSVDD
 from deepsvdd.feeds import read_images
@@ -23,10 +23,8 @@ from deepsvdd.training import OBJECTIVES
 @click.command(name="fit", short_help="Train on normal images or arrays of your own.")
 @click.argument("input", type=click.Path(exists=True, path_type=Path))
 @click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--size", type=int, default=32, show_default=True, help="Side of images, pixels."
-)
-@click.option("--grey", is_flag=True, help="Train on grey images, not on colours.")
+@click.option("--size", type=int, help="Side of image files, pixels.  [default: 32]")
+@click.option("--grey", is_flag=True, help="Read image files as grey, not in colours.")
 @click.option("--key", help="Array in an .npz (x_train, x or X if not given).")
 @click.option(
     "--stream",
@@ -111,11 +109,12 @@ def command(input: Path, model: Path, **options: Any) -> None:
 
 
 def normal_data(
-    path: Path, size: int, grey: bool, key: str | None, stream: bool
+    path: Path, size: int | None, grey: bool, key: str | None, stream: bool
 ) -> Any:
     """Read training data, or prepare to stream it."""
+    refuse_idle(path, key=key, size=size, grey=grey)
     if path.is_dir():
-        images = ImageFolder(path, size, grey=grey)
+        images = ImageFolder(path, 32 if size is None else size, grey=grey)
         return images if stream else read_images(images, range(len(images)))
     if path.suffix.lower() not in (".npy", ".npz"):
         raise ValueError(f"INPUT must be a folder, .npy or .npz; got '{path}'")

@@ -42,6 +42,7 @@ def read_input(
     ValueError
         If there is nothing to read, or it cannot be read.
     """
+    refuse_idle(path, key=key, resize=resize)
     if path.suffix.lower() in (".npy", ".npz"):
         samples = read_array(path, key)
         if samples.shape == shape or (1, *samples.shape) == shape:
@@ -55,6 +56,20 @@ def read_input(
     else:
         files = [path]
     return read_images(files, path, shape, resize)
+
+
+def refuse_idle(path: Path, *, key: str | None, **of_images: object) -> None:
+    """Raise ValueError if an option is given that this kind of input has no use for."""
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    idle = of_images if suffix in (".npy", ".npz") else {}
+    if suffix != ".npz":
+        idle = {**idle, "key": key}
+    for name, value in idle.items():
+        if value is not None and value is not False:
+            kind = ".npz files" if name == "key" else "image files"
+            raise ValueError(
+                f"{name} must go with {kind} only; got '{path}': leave it out"
+            )
 
 
 def read_array(

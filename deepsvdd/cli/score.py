@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from pathlib import Path
 
 import click
@@ -21,7 +22,7 @@ from deepsvdd.files import write_text
 )
 @click.option("--threshold", type=float, help="Score above which: an anomaly.")
 @click.option("--key", help="Array in an .npz (x_test, x or X if not given).")
-@click.option("--resize", is_flag=True, help="Resize images to the model's size.")
+@click.option("--resize", is_flag=True, help="Resize image files to the model's size.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
 def command(
     model: Path,
@@ -43,6 +44,8 @@ def command(
     deepsvdd score runs/a/model.safetensors my_images/ --resize -o scores.csv
     deepsvdd score runs/a/model.safetensors data.npz --key x_test | sort -t, -k2 -g
     """
+    if threshold is not None and math.isnan(threshold):
+        raise ValueError(f"threshold must be a number; got {threshold}")
     detector = DeepSVDD.load(model, device=device)
     if threshold is None:
         threshold = detector.threshold_

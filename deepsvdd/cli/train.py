@@ -335,7 +335,11 @@ def json_value(ctx: click.Context, parameter: click.Parameter, value: object) ->
 def class_list(text: str) -> list[int | str]:
     """Read ``3``, ``cat`` or ``3,5``."""
     parts = [part.strip() for part in str(text).split(",")]
-    return [int(part) if part.lstrip("-").isdigit() else part for part in parts if part]
+    return [
+        int(part) if part.removeprefix("-").isdecimal() else part
+        for part in parts
+        if part
+    ]
 
 
 # ------------------------------------------------------------------------------- run
