@@ -215,8 +215,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         ----------
         X : array, Tensor or ``torch.utils.data.Dataset``
             Images (n, h, w) or (n, c, h, w), or vectors (n, d), n ≥ 2; integers or
-            floats of any scale, for images up to ±10¹⁵. Images in a memory-mapped array, or in a map-style data
-            set such as
+            floats of any scale, for images up to ±10¹⁵. Images in a memory-mapped
+            array, or in a map-style data set such as
             :class:`deepsvdd.images.ImageFolder`, are streamed: read while training.
         y : ignored
             For scikit-learn's conventions.

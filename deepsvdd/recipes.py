@@ -125,7 +125,7 @@ class Recipe:
 
 
 # As in the commands of the authors' PyTorch port; the text of the paper (Section 4.1)
-# gives other numbers of epochs. The pretraining's weight decay differs between data sets.
+# gives other numbers of epochs. Pretraining's weight decay differs between data sets.
 PAPER = Recipe(
     pretraining=Phase(
         lr=1e-4, n_epochs=150, lr_milestones=(50,), batch_size=200, weight_decay=5e-4
