@@ -16,7 +16,14 @@ from deepsvdd.estimator import DeepSVDD
 from deepsvdd.experiments import command_line
 from deepsvdd.objectives import squared_distances
 from deepsvdd.results import Line, ResultsFile, key_of
-from deepsvdd.sweeps import NETWORK_METHODS, Settings, remaining, run_on, tasks_of
+from deepsvdd.sweeps import (
+    NETWORK_METHODS,
+    Settings,
+    planned_lines,
+    remaining,
+    run_on,
+    tasks_of,
+)
 
 
 def adversarial_split(dataset: Dataset, adversarial: AdversarialSet) -> Split:
@@ -121,7 +128,8 @@ def run_experiment(
     Raises
     ------
     ValueError
-        If an argument is out of range, or the examples are of another data set.
+        If an argument is out of range, the examples are of another data set, or the
+        file holds such runs with other examples or another network.
     """
     split = adversarial_split(dataset, adversarial)
     facts = {
@@ -131,10 +139,12 @@ def run_experiment(
         "attack": adversarial.metadata["attack"],
         "classifier": adversarial.metadata["classifier"],
     }
-    control = plain_noise(adversarial)
-    command = command_line()
     normal = {dataset.name: split.normal_classes}
     tasks = tasks_of(normal, methods, [recipe], seeds, settings or Settings())
+    shapes = {dataset.name: dataset.x_train.shape[1:]}
+    file.refuse_others(line | facts for line in planned_lines(tasks, shapes))
+    control = plain_noise(adversarial)
+    command = command_line()
     for task in remaining(tasks, {key_of(line) for line in file.lines}):
         for line, _ in run_on(task, split, control):
             line |= facts

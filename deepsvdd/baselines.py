@@ -26,8 +26,9 @@ from sklearn import decomposition, ensemble, svm
 from sklearn.base import BaseEstimator
 from sklearn.metrics.pairwise import euclidean_distances
 from sklearn.model_selection import KFold
+from sklearn.utils.validation import check_is_fitted
 
-from deepsvdd.metrics import check_labels, roc_auc
+from deepsvdd.metrics import as_numpy, check_labels, roc_auc
 from deepsvdd.preprocessing import Preprocessor
 from deepsvdd.samples import image_batch
 
@@ -108,7 +109,7 @@ class Baseline(BaseEstimator, ABC):
         if (labelled is not None) != self.uses_labels:
             needs = "needs" if self.uses_labels else "must not see"
             raise ValueError(f"{type(self).__name__} {needs} labelled images")
-        images = image_batch(X)
+        images = as_batch(X)
         if len(images) < MIN_IMAGES:
             raise ValueError(
                 f"X must hold at least {MIN_IMAGES} images; got {len(images)}"
@@ -127,7 +128,8 @@ class Baseline(BaseEstimator, ABC):
 
     def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
         """Score images (m, c, h, w), or one: (m,), larger = more anomalous."""
-        images = image_batch(X, self.shape_)
+        check_is_fitted(self)
+        images = as_batch(X, self.shape_)
         scores = [
             self._score(images[start : start + CHUNK])
             for start in range(0, len(images), CHUNK)
@@ -150,6 +152,12 @@ class Baseline(BaseEstimator, ABC):
     @abstractmethod
     def _score(self, images: Array) -> Array:
         """Score images (m, c, h, w): (m,)."""
+
+
+def as_batch(X: Any, expected: tuple[int, ...] | None = None) -> Array:
+    """Turn images, or a tensor of any kind, into an array (n, c, h, w) for torch."""
+    # torch refuses views that run backwards, as mirrored images do.
+    return np.ascontiguousarray(image_batch(as_numpy(X), expected))
 
 
 # ------------------------------------------------------------ one-class support vectors
@@ -260,7 +268,7 @@ class LabelledOneClassSVM(KernelMachine):
 
     def _learn(self, images: Array, labelled: Any) -> None:
         X, y = labelled
-        judged, labels = self._vectors(image_batch(X, self.shape_)), check_labels(y)
+        judged, labels = self._vectors(as_batch(X, self.shape_)), check_labels(y)
         train = self._vectors(images)
         settings = list(product(GAMMAS, NUS))
         aucs = [roc_auc(labels, s) for s in score_all(train, judged, settings)]
@@ -284,25 +292,31 @@ def altered_images(images: Array) -> tuple[Array, Array, Array]:
 
 
 def labelled_tenth(
-    n_test: int, random_state: int
+    y_test: NDArray[Any], random_state: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw a tenth of the test set to be labelled: its indices, and those of the rest.
 
+    A tenth without any anomaly, as happens where there are few, or without any normal
+    image cannot choose. It is then drawn from each label apart, one image at least.
+
     Parameters
     ----------
-    n_test : int
-        Size m of the test set.
+    y_test : array of shape (m,)
+        Labels of the test set. Unless the tenth lacks one, only m matters.
     random_state : int
         Seed.
 
     Returns
     -------
-    labelled, rest : int arrays of shape (m // 10,) and (m − m // 10,), ascending
-        The paper's code evaluates on the rest.
+    labelled, rest : int arrays, ascending, together of shape (m,)
+        Usually m // 10 are labelled. The paper's code evaluates on the rest.
     """
-    order = np.random.default_rng(random_state).permutation(n_test)
-    labelled, rest = np.split(order, [n_test // 10])
-    return np.sort(labelled), np.sort(rest)
+    order = np.random.default_rng(random_state).permutation(len(y_test))
+    labelled = order[: len(order) // 10]
+    if set(y_test[labelled]) < set(y_test):
+        by_label = [order[y_test[order] == label] for label in set(y_test)]
+        labelled = np.concatenate([own[: max(len(own) // 10, 1)] for own in by_label])
+    return np.sort(labelled), np.setdiff1d(order, labelled)
 
 
 def separation(scores: Array) -> float:

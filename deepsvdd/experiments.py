@@ -21,7 +21,7 @@ from torch import nn
 from deepsvdd.datasets import Split
 from deepsvdd.estimator import DeepSVDD
 from deepsvdd.metrics import evaluate, roc_auc
-from deepsvdd.recipes import Phase, Recipe
+from deepsvdd.recipes import get_recipe, shortened
 from deepsvdd.version import __version__
 
 
@@ -82,8 +82,9 @@ def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[f
     Parameters
     ----------
     detector : DeepSVDD
-        Fitted or not; its network and preprocessing are used. Of a module of your own,
-        each layer's ``reset_parameters`` draws the weights.
+        Fitted or not; its network, preprocessing and the recipe's first layer are used:
+        with a dictionary the control begins with it, too. Of a module of your own, each
+        layer's ``reset_parameters`` draws the weights.
     split : Split
         Training images give center and extrema, test images the AUC.
     n_seeds : int, default=5
@@ -94,11 +95,13 @@ def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[f
     list of float
         Their test AUCs, fractions of 1.
     """
-    nothing = Phase(n_epochs=0)
+    recipe = detector.recipe
+    if isinstance(recipe, str):
+        recipe = get_recipe(recipe)  # every network's variant has the same first layer
     aucs = []
     for seed in range(n_seeds):
         control = clone(detector).set_params(
-            recipe=Recipe(pretraining=nothing, training=nothing),
+            recipe=shortened(recipe, 0, 0),
             objective="one-class",
             pretrain=False,
             checkpoint_dir=None,

@@ -39,7 +39,7 @@ class Row:
     Attributes
     ----------
     dataset, recipe, method : str
-        The recipe of baselines is "".
+        As of :func:`dataset_name` and :func:`recipe_name`; baselines' recipe is "".
     normal_class : str
         A name, or "mean".
     n_seeds : int
@@ -124,26 +124,40 @@ def summarise(lines: Iterable[Line]) -> list[Row]:
     """
     groups: dict[tuple[Any, ...], dict[int, list[Line]]] = {}
     for line in lines:
-        group = (line["dataset"], recipe_name(line), line["method"])
+        group = (line["dataset"], adversarial(line), recipe_name(line), line["method"])
         groups.setdefault(group, {}).setdefault(line["normal_class"], []).append(line)
     rows = []
-    for (dataset, recipe, method), classes in sorted(groups.items()):
+    for (dataset, *_), classes in sorted(groups.items()):
         names = CLASS_NAMES.get(dataset, ())
         own = []
         for index, runs in sorted(classes.items()):
             name = names[index] if index < len(names) else str(index)
-            own.append(_row(dataset, recipe, name, index, method, runs))
+            own.append(_row(name, runs))
         rows += own
         if len(own) == len(names):
             rows.append(_mean_row(own))
     return rows
 
 
+def adversarial(line: Line) -> bool:
+    """Tell whether a run's anomalies are adversarial examples, not other classes."""
+    return "n_adversarial" in line
+
+
+def dataset_name(line: Line) -> str:
+    """Name a run's data set, with the anomalies where they are adversarial."""
+    name: str = line["dataset"]
+    return f"{name}, adversarial" if adversarial(line) else name
+
+
 def recipe_name(line: Line) -> str:
-    """Name a run's recipe, with the precision where it is not the usual one."""
-    recipe = line.get("recipe") or ""
-    precision = line.get("precision") or "float32"
-    return recipe if precision == "float32" else f"{recipe}, {precision}"
+    """Name a run's recipe, with precision and ν where they are not the usual ones."""
+    parts = [line.get("recipe")]
+    if line.get("precision") not in (None, "float32"):
+        parts.append(line["precision"])
+    if line.get("nu") not in (None, 0.1):
+        parts.append(f"nu={line['nu']}")
+    return ", ".join(filter(None, parts))
 
 
 def has_chance(method: str) -> bool:
@@ -151,19 +165,17 @@ def has_chance(method: str) -> bool:
     return method not in CHANCELESS
 
 
-def _row(
-    dataset: str, recipe: str, name: str, index: int, method: str, runs: list[Line]
-) -> Row:
+def _row(name: str, runs: list[Line]) -> Row:
+    line, method = runs[0], runs[0]["method"]
     mean, std = mean_and_std([100 * run["auc"] for run in runs])
     if len(runs) == 1 and not has_chance(method):
         std = 0.0
     controls = [100 * run["untrained_auc"] for run in runs if "untrained_auc" in run]
-    paper = paper_auc(dataset, (index,), PAPER_METHOD.get(method, ""))
-    paper_mean, paper_std = paper or (math.nan, math.nan)
+    paper_mean, paper_std = _paper(line) or (math.nan, math.nan)
     errors = [std / math.sqrt(len(runs)), paper_std / math.sqrt(PAPER_SEEDS)]
     return Row(
-        dataset,
-        recipe,
+        dataset_name(line),
+        recipe_name(line),
         name,
         method,
         len(runs),
@@ -175,6 +187,15 @@ def _row(
         mean - paper_mean,
         half_width(errors, [len(runs), PAPER_SEEDS]),
     )
+
+
+def _paper(line: Line) -> tuple[float, float] | None:
+    """Look up the paper's AUC where it has the same anomalies."""
+    # Its signs stand against adversarial ones (Section 4.3), all else against classes.
+    if adversarial(line) != (line["dataset"] == "gtsrb"):
+        return None
+    method = PAPER_METHOD.get(line["method"], "")
+    return paper_auc(line["dataset"], (line["normal_class"],), method)
 
 
 def _mean_row(rows: list[Row]) -> Row:

@@ -17,6 +17,10 @@ from deepsvdd.version import repository
 
 # What tells one run from another; a file holds each combination at most once.
 KEY = ("dataset", "normal_class", "method", "recipe", "nu", "precision", "seed")
+# What the key leaves out and no file may mix. Not every line has the settings, which
+# ensembles and the first runs lack; without the examples, anomalies are other classes.
+SETTINGS = ("network", "preprocessing")
+EXAMPLES = ("n_normal", "n_adversarial", "median_distance", "attack", "classifier")
 
 Line = dict[str, Any]
 
@@ -24,6 +28,19 @@ Line = dict[str, Any]
 def key_of(line: Line) -> tuple[Any, ...]:
     """Return what tells a run from all others."""
     return tuple(line.get(name) for name in KEY)
+
+
+def refuse_mixture(line: Line, other: Line, where: str, remedy: str) -> None:
+    """Raise ValueError if two runs of one key differ in what the key leaves out."""
+    for name in (*SETTINGS, *EXAMPLES):
+        values = line.get(name), other.get(name)
+        unknown = name in SETTINGS and None in values
+        if values[0] != values[1] and not unknown:
+            raise ValueError(
+                f"{where} must have one {name} for {line['dataset']}, class "
+                f"{line['normal_class']}, {line['method']}, seed {line['seed']}; got "
+                f"{values[0]!r} and {values[1]!r}: {remedy}"
+            )
 
 
 def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Line]:
@@ -44,26 +61,29 @@ def read_results(paths: Iterable[str | os.PathLike[str]]) -> list[Line]:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If a line is not JSON, or lacks what tells a run from others.
+        If a line is not JSON, or lacks what tells a run from others or its AUC; or if
+        files hold a run with different networks, preprocessing or adversarial examples.
     """
-    runs: dict[tuple[Any, ...], Line] = {}
-    for path in paths:
-        for line in _parsed(Path(path), Path(path).read_bytes()):
-            runs.setdefault(key_of(line), line)
-    return list(runs.values())
+    runs: dict[tuple[Any, ...], tuple[Line, Path]] = {}
+    for path in map(Path, paths):
+        for line in _parsed(path, path.read_bytes()):
+            first, place = runs.setdefault(key_of(line), (line, path))
+            refuse_mixture(first, line, f"'{place}' and '{path}'", "read them apart")
+    return [line for line, _ in runs.values()]
 
 
 def _parsed(path: Path, content: bytes) -> list[Line]:
+    required = {"dataset", "normal_class", "method", "seed", "auc"}
     lines = []
     for number, text in enumerate(content.splitlines(), start=1):
         try:
             line = json.loads(text)
         except ValueError:
             line = None
-        if not isinstance(line, dict) or not {"dataset", "method", "seed"} <= set(line):
+        if not isinstance(line, dict) or not required <= set(line):
             raise ValueError(
-                f"line {number} of '{path}' must be a JSON object with dataset, method "
-                f"and seed; got {text[:60]!r}"
+                f"line {number} of '{path}' must be a JSON object with dataset, "
+                f"normal_class, method, seed and auc; got {text[:60]!r}"
             )
         lines.append(line)
     return lines
@@ -142,11 +162,7 @@ class ResultsFile:
             raise cannot_write(self.path, error) from error
         _lock(self._file, self.path)
         self._file.seek(0)
-        content = self._file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            self._file.truncate(whole)
-        self.lines = _parsed(self.path, content[:whole])
+        self.lines = _parsed(self.path, _mended(self._file))
         return self
 
     def __exit__(
@@ -159,6 +175,25 @@ class ResultsFile:
         if self._file:
             self._file.close()
 
+    def refuse_others(self, planned: Iterable[Line]) -> None:
+        """Refuse to take runs for done that the file holds with other settings.
+
+        Parameters
+        ----------
+        planned : iterable of dict
+            Beginnings of lines, with network, preprocessing and adversarial examples.
+
+        Raises
+        ------
+        ValueError
+            If a line of the same key has others.
+        """
+        held = {key_of(line): line for line in self.lines}
+        where = f"'{self.path}' and this command"
+        for line in planned:
+            old = held.get(key_of(line), line)
+            refuse_mixture(old, line, where, "choose another file")
+
     def append(self, line: Line) -> None:
         """Write one run."""
         assert self._file, "use it in a with statement"
@@ -169,6 +204,19 @@ class ResultsFile:
         except OSError as error:
             raise cannot_write(self.path, error) from error
         self.lines.append(line)
+
+
+def _mended(file: IO[bytes]) -> bytes:
+    """Read whole lines; end the last one, or cut it off if it is only a part."""
+    content = file.read()
+    whole = content.rfind(b"\n") + 1
+    try:
+        json.loads(content[whole:])
+    except ValueError:
+        file.truncate(whole)
+        return content[:whole]
+    os.write(file.fileno(), b"\n")
+    return content
 
 
 def _lock(file: IO[bytes], path: Path) -> None:

@@ -42,7 +42,14 @@ from deepsvdd.files import atomic_write
 from deepsvdd.metrics import average_precision, roc_auc
 from deepsvdd.networks import Autoencoder, build_autoencoder, default_network
 from deepsvdd.preprocessing import Preprocessor
-from deepsvdd.recipes import Phase, Recipe, get_recipe, shortened
+from deepsvdd.recipes import (
+    Phase,
+    Recipe,
+    get_recipe,
+    is_number,
+    require,
+    shortened,
+)
 from deepsvdd.results import Line, ResultsFile, key_of
 from deepsvdd.training import (
     OBJECTIVES,
@@ -84,6 +91,11 @@ class Settings:
     network: str = "auto"
     preprocessing: str = "auto"
     data_path: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a ν that no training can have, before there is any."""
+        valid = is_number(self.nu) and 0 < self.nu <= 1
+        require("nu", valid, "a number in (0, 1]", self)
 
 
 @dataclass(frozen=True)
@@ -225,11 +237,12 @@ def tasks_of(
             raise ValueError(f"method must be one of {METHODS}; got {method!r}")
     learned = tuple(m for m in dict.fromkeys(methods) if m in NETWORK_METHODS)
     baselines = [m for m in dict.fromkeys(methods) if m in BASELINES]
+    trained = dict.fromkeys(recipes) if learned else ()
     stacked = trains_at_once(resolve_device(settings.device))
     groups = [tuple(seeds)] if stacked else [(seed,) for seed in seeds]
     tasks = []
     for group, (name, classes) in product(groups, normal.items()):
-        for recipe, index in product(recipes if learned else (), classes):
+        for recipe, index in product(trained, classes):
             tasks.append(Task(name, index, learned, recipe, group, settings))
         for method, index, seed in product(baselines, classes, group):
             if method not in CHANCELESS or seed == seeds[0]:
@@ -246,7 +259,8 @@ def load(name: str, settings: Settings) -> Dataset:
 def _normal_classes(dataset: Dataset, classes: Sequence[int | str] | None) -> list[int]:
     if classes is None:
         return np.unique(dataset.y_train).tolist()
-    return [one_vs_rest(dataset, label).normal_classes[0] for label in classes]
+    indices = (one_vs_rest(dataset, label).normal_classes[0] for label in classes)
+    return list(dict.fromkeys(indices))
 
 
 def network_for(dataset: str, shape: tuple[int, ...], settings: Settings) -> str:
@@ -264,6 +278,38 @@ def preprocessing_for(dataset: str, settings: Settings) -> str:
         return settings.preprocessing
     named = PREPROCESSING[dataset]
     return "gcn_l1" if named == "auto" else named
+
+
+def setup_of(task: Task, shape: tuple[int, ...]) -> Line:
+    """Name a task's preprocessing of images (c, h, w), and its network, if any."""
+    preprocessing = preprocessing_for(task.dataset, task.settings)
+    if task.recipe is None:
+        own = as_in_paper(task.methods[0], shape[0])["preprocessing"]
+        return {"preprocessing": own if preprocessing == "gcn_l1" else preprocessing}
+    network = network_for(task.dataset, shape, task.settings)
+    return {"network": network, "preprocessing": preprocessing}
+
+
+def planned_lines(
+    tasks: Iterable[Task], shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[Line]:
+    """Begin the lines of all runs, given the shape of each data set's images."""
+    for task in tasks:
+        setup = setup_of(task, shapes[task.dataset])
+        for method, seed in product(task.methods, task.seeds):
+            yield task.line(method, seed) | setup
+
+
+def check_file(tasks: Sequence[Task], file: ResultsFile) -> None:
+    """Refuse a file whose runs are the tasks' by name, but of other networks or data.
+
+    Raises
+    ------
+    ValueError
+        See :meth:`deepsvdd.results.ResultsFile.refuse_others`.
+    """
+    shapes = {t.dataset: load(t.dataset, t.settings).x_train.shape[1:] for t in tasks}
+    file.refuse_others(planned_lines(tasks, shapes))
 
 
 def remaining(tasks: Iterable[Task], done: set[tuple[Any, ...]]) -> list[Task]:
@@ -319,16 +365,14 @@ def run_on(task: Task, split: Split, control: NDArray[Any] | None = None) -> lis
 
 def _baseline_run(task: Task, split: Split, control: NDArray[Any] | None) -> Run:
     (method,), (seed,) = task.methods, task.seeds
-    parameters = as_in_paper(method, split.x_train.shape[1])
-    preprocessing = preprocessing_for(task.dataset, task.settings)
-    if preprocessing != "gcn_l1":
-        parameters["preprocessing"] = preprocessing
+    shape = split.x_train.shape[1:]
+    parameters = as_in_paper(method, shape[0]) | setup_of(task, shape)
     if method == "ocsvm":
         parameters["nu"] = task.settings.nu
     detector = make_baseline(method, random_state=seed, **parameters)
     labelled = None
     if detector.uses_labels:
-        shown, _ = labelled_tenth(len(split.y_test), seed)
+        shown, _ = labelled_tenth(split.y_test, seed)
         labelled = split.x_test[shown], split.y_test[shown]
     _, seconds = timed(detector.fit, split.x_train, labelled)
     scores, test_seconds = timed(detector.anomaly_score, split.x_test)
@@ -344,11 +388,11 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
     settings = task.settings
     device = resolve_device(settings.device)
     shape = split.x_train.shape[1:]
-    network = network_for(task.dataset, shape, settings)
+    setup = setup_of(task, shape)
+    network = setup["network"]
     recipe = find_recipe(task.recipe or "", network)
-    preprocessing = preprocessing_for(task.dataset, settings)
     images = torch.tensor(split.x_train)
-    preprocessor = Preprocessor.fit(images, preprocessing)
+    preprocessor = Preprocessor.fit(images, setup["preprocessing"])
 
     def prepared(images: Tensor) -> Tensor:
         return channels_last(preprocessor(images).to(device))
@@ -391,8 +435,8 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
                     | quality
                     | {"untrained_auc": untrained}
                     | _training(recipe, history, detector)
-                    | {"test_seconds": seconds, "network": network}
-                    | {"preprocessing": preprocessing}
+                    | {"test_seconds": seconds}
+                    | setup
                     | {"provenance": origin},
                     scores if method in OBJECTIVES else None,
                 )
@@ -497,7 +541,13 @@ def sweep(
         Called with every line when it has been written.
     on_failure : callable
         Called with every task that failed, and why. Repeat the sweep to try it again.
+
+    Raises
+    ------
+    ValueError
+        As :func:`check_file` does.
     """
+    check_file(tasks, file)
     command = command_line()
     done = {key_of(line) for line in file.lines}
     groups = ensemble_groups(tasks) if ensembles else []

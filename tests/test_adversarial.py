@@ -119,6 +119,47 @@ def test_every_run_is_a_line_and_none_is_repeated(tmp_path):
     assert [line["seed"] for line in lines] == [0] * 3 + [1] * 3
 
 
+def test_runs_of_other_examples_or_networks_are_not_taken_for_done(tmp_path):
+    data, path = dataset(), tmp_path / "r.jsonl"
+
+    def run(adversarial, **settings):
+        with ResultsFile(path) as file:
+            run_experiment(
+                *(data, adversarial, file),
+                methods=["dcae"],
+                recipe="fast:0+0",
+                seeds=[0],
+                settings=Settings(**settings),
+            )
+
+    run(examples(data))
+    before = path.read_text()
+    run(examples(data))
+    other_attack = examples(data)
+    other_attack.metadata["attack"] = {"name": "another"}
+    for name, other, settings in (
+        ("n_adversarial", examples(data, rows=(2, 6)), {}),
+        ("attack", other_attack, {}),
+        ("network", examples(data), {"network": "mlp"}),
+    ):
+        message = f"r.jsonl' and this command must have one {name} for mnist, class 2,"
+        with pytest.raises(ValueError, match=message):
+            run(other, **settings)
+    assert path.read_text() == before
+
+
+@pytest.mark.parametrize("rows", [(2,), (2, 6, 10)])
+def test_the_labelled_tenth_has_an_adversarial_example_however_few(tmp_path, rows):
+    data = dataset()
+    with ResultsFile(tmp_path / "r.jsonl") as file:
+        run_experiment(
+            *(data, examples(data, rows=rows), file),
+            methods=["ocsvm-paper"],
+            seeds=range(5),
+        )
+        assert len(file.lines) == 5
+
+
 def test_baselines_are_tasks_of_their_own_and_run_once_if_there_is_no_chance():
     split = adversarial_split(dataset(), examples(dataset()))
     methods = ("one-class", "kde", "iforest", "dcae")

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import datasets, ensemble, model_selection, neighbors, svm
+from sklearn.exceptions import NotFittedError
 
 from deepsvdd import Preprocessor
 from deepsvdd.baselines import (
@@ -122,6 +123,35 @@ def test_bad_data_is_named(problem):
         fitted("pca", problem).anomaly_score(problem[0][..., 4:24])
 
 
+@pytest.mark.parametrize("name", BASELINES)
+def test_an_unfitted_baseline_says_so(name, problem):
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        make_baseline(name).anomaly_score(problem[0])
+
+
+def test_images_that_are_views_or_tensors_of_any_kind(problem):
+    images, (judged, labels), _ = problem
+    pairs = {
+        "view": (lambda x: x[..., ::-1], lambda x: x[..., ::-1].copy()),
+        "gradient": (
+            lambda x: torch.tensor(x, dtype=torch.float32, requires_grad=True),
+            lambda x: x.astype(np.float32),
+        ),
+        "bfloat16": (
+            lambda x: torch.tensor(x).bfloat16(),
+            lambda x: x.astype(np.float32),  # 8 bits, so nothing is rounded
+        ),
+    }
+    for unusual, usual in pairs.values():
+        ours, expected = (
+            make_baseline("ocsvm-paper")
+            .fit(of(images), (of(judged), labels))
+            .anomaly_score(of(judged))
+            for of in (unusual, usual)
+        )
+        np.testing.assert_array_equal(ours, expected)
+
+
 @pytest.mark.parametrize("name", PLAIN)
 def test_only_one_baseline_sees_labels(name, problem):
     with pytest.raises(ValueError, match="must not see labelled images"):
@@ -197,16 +227,27 @@ def test_altered_images():
     assert mirrored == [[1, 0], [3, 2]]
 
 
-@given(st.integers(10, 500), st.integers(0, 9))
-def test_labelled_tenth_and_rest_are_the_test_set(n, seed):
-    labelled, rest = labelled_tenth(n, seed)
-    assert len(labelled) == n // 10
-    assert sorted([*labelled, *rest]) == list(range(n))
-    assert (labelled == labelled_tenth(n, seed)[0]).all()
+@given(st.integers(10, 500), st.integers(1, 250), st.integers(0, 9))
+def test_labelled_tenth_and_rest_are_the_test_set(n_normal, n_anomalies, seed):
+    y = np.repeat([0, 1], [n_normal, n_anomalies])
+    labelled, rest = labelled_tenth(y, seed)
+    assert abs(len(labelled) - len(y) // 10) <= 1
+    assert sorted([*labelled, *rest]) == list(range(len(y)))
+    assert set(y[labelled]) == {0, 1}
+    assert (labelled == labelled_tenth(y, seed)[0]).all()
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_labelled_tenth_is_drawn_without_labels_where_it_has_both(seed):
+    order = np.random.default_rng(seed).permutation(1000)
+    labelled, rest = labelled_tenth(np.arange(1000) % 2, seed)
+    assert (labelled == np.sort(order[:100])).all()
+    assert (rest == np.sort(order[100:])).all()
 
 
 def test_another_seed_labels_others():
-    assert (labelled_tenth(1000, 0)[0] != labelled_tenth(1000, 1)[0]).any()
+    y = np.arange(1000) % 2
+    assert (labelled_tenth(y, 0)[0] != labelled_tenth(y, 1)[0]).any()
 
 
 # Kernel density -----------------------------------------------------------------------

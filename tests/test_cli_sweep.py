@@ -137,11 +137,24 @@ def test_a_finished_sweep_does_nothing(swept):
     assert swept.read_text() == before
 
 
+def test_runs_of_another_network_are_not_said_to_be_done(swept):
+    before = swept.read_text()
+    done = call("sweep", swept, *GRID, "--network", "mlp")
+    assert done.exit_code == 1
+    assert done.output == (
+        f"Error: '{swept}' and this command must have one network for mnist, class 3, "
+        "one-class, seed 0; got 'mnist_LeNet' and 'mlp': choose another file\n"
+    )
+    assert swept.read_text() == before
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--seeds", "a"), "seeds must be like 0-9 or 0,3,5-7; got 'a'"),
-        (("--seeds", "3-1"), "seeds must be different numbers; got '3-1'"),
+        (("--seeds", "3-1"), "seeds must be like 0-9 or 0,3,5-7; got '3-1'"),
+        (("--seeds", "0,9-5"), "seeds must be like 0-9 or 0,3,5-7; got '0,9-5'"),
+        (("--nu", "0"), "nu must be a number in (0, 1]; got 0.0"),
         (("--seeds", "1,1"), "seeds must be different numbers"),
         (("--normal_class", "12"), "normal_class must be an integer from 0 to 9"),
         (

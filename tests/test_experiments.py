@@ -5,6 +5,7 @@ import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from importlib.metadata import version
 from pathlib import Path
@@ -139,6 +140,17 @@ def test_untrained_control_uses_network_and_preprocessing(split):
     default = ex.untrained_aucs(DeepSVDD(), split, 1)
     for parameters in ({"network": "mlp"}, {"preprocessing": "none"}):
         assert ex.untrained_aucs(DeepSVDD(**parameters), split, 1) != default
+
+
+@pytest.mark.parametrize(
+    "recipe", ["quick-dictionary", replace(SHORT, first_layer="dictionary")]
+)
+def test_untrained_control_begins_as_the_detector_does(split, recipe):
+    (auc,) = ex.untrained_aucs(DeepSVDD(recipe=recipe), split, 1)
+    begun = Recipe(*2 * [Phase(n_epochs=0)], first_layer="dictionary")
+    bare = DeepSVDD(recipe=begun, pretrain=False, random_state=0).fit(split.x_train)
+    assert auc == roc_auc_score(split.y_test, bare.anomaly_score(split.x_test))
+    assert [auc] != ex.untrained_aucs(DeepSVDD(), split, 1)
 
 
 def test_untrained_control_is_reproducible_and_leaves_the_detector_alone(

@@ -139,6 +139,36 @@ def test_tables_keep_recipes_apart_and_repeat_baselines():
     assert reports.tables(only) == [("mnist", "")]
 
 
+def test_another_nu_is_another_row():
+    usual = runs("soft-boundary", classes=[3], seeds=[0, 1], nu=0.1)
+    other = runs("soft-boundary", classes=[3], seeds=[0, 1], nu=0.05, shift=-9)
+    found = {r.recipe: (r.n_seeds, r.mean) for r in summarise([*usual, *other])}
+    assert found == {
+        "fast": (2, pytest.approx(91.95)),
+        "fast, nu=0.05": (2, pytest.approx(82.95)),
+    }
+    assert reports.recipe_name({"nu": 0.05, "recipe": None}) == "nu=0.05"
+    assert reports.recipe_name({"nu": None, "recipe": None}) == ""
+
+
+def test_the_paper_is_compared_with_where_it_has_the_same_anomalies():
+    """Its signs stand against adversarial ones, its digits against other digits."""
+    plain = runs(classes=[3])
+    attacked = [line | {"n_adversarial": 20, "auc": 0.5} for line in plain]
+    signs = [
+        li | {"dataset": "gtsrb", "normal_class": 14} for li in [*plain, *attacked]
+    ]
+    rows = summarise([*plain, *attacked, *signs])
+    assert [(r.dataset, r.n_seeds, r.paper_mean) for r in rows] == [
+        ("gtsrb", 3, pytest.approx(math.nan, nan_ok=True)),
+        ("gtsrb, adversarial", 3, 80.3),
+        ("mnist", 3, 91.9),
+        ("mnist, adversarial", 3, pytest.approx(math.nan, nan_ok=True)),
+    ]
+    assert [r.mean for r in rows[1::2]] == [50.0, 50.0]
+    assert "### gtsrb, adversarial, fast: ours − paper" in as_markdown(rows)
+
+
 def test_csv_has_every_row():
     rows = summarise(runs())
     table = list(csv.DictReader(io.StringIO(as_csv(rows))))

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import subprocess
 import sys
 
@@ -33,6 +34,7 @@ def run(seed, **more):
         "normal_class": 3,
         "method": "kde",
         "seed": seed,
+        "auc": 0.9,
         **more,
     }
 
@@ -59,12 +61,21 @@ def test_a_power_cut_loses_at_most_the_last_line(tmp_path_factory, runs, data):
     content = path.read_bytes()
     cut = data.draw(st.integers(0, len(content)))
     path.write_bytes(content[:cut])
-    whole = content[:cut].count(b"\n")
+    # A line that lacks its end only is whole.
+    whole = content[: cut + 1].count(b"\n")
     with ResultsFile(path) as file:
         assert file.lines == runs[:whole]
         for line in runs[whole:]:
             file.append(line)
     assert path.read_bytes() == content
+
+
+def test_a_last_line_without_its_end_is_kept(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(run(0)))
+    with ResultsFile(path) as file:
+        file.append(run(1))
+    assert read_results([path]) == [run(0), run(1)]
 
 
 def test_of_a_run_in_two_files_the_first_counts(tmp_path):
@@ -74,7 +85,55 @@ def test_of_a_run_in_two_files_the_first_counts(tmp_path):
     assert line["auc"] == 0.9
 
 
-@pytest.mark.parametrize("text", ["{", "[1]", '{"dataset": "mnist"}', "nan"])
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("network", ("mnist_LeNet", "mlp")),
+        ("preprocessing", ("gcn_l1", "minmax")),
+        ("n_adversarial", (20, 30)),
+        ("n_adversarial", (20, None)),  # in one file, other classes are the anomalies
+        ("attack", ({"name": "Boundary Attack", "seed": 0}, {"name": "HopSkipJump"})),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_one_key_different_runs_are_not_mixed(tmp_path, name, values, turned):
+    values = values[::-1] if turned else values
+    paths = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    runs = [run(0, **({name: v} if v is not None else {})) for v in values]
+    for path, line in zip(paths, runs, strict=True):
+        path.write_text(json.dumps(line) + "\n")
+    message = (
+        rf"a.jsonl' and '.*b.jsonl' must have one {name} for mnist, class 3, kde, "
+        f"seed 0; got {re.escape(repr(values[0]))} and .*: read them apart"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_results(paths)
+    with ResultsFile(paths[0]) as file:
+        file.refuse_others([runs[0], run(1)])
+        with pytest.raises(ValueError, match=r"a.jsonl' and this command .*: choose"):
+            file.refuse_others([runs[1]])
+
+
+def test_settings_that_a_line_lacks_are_taken_to_agree(tmp_path):
+    """The lines of ensembles and of the first runs lack some."""
+    for name, more in (("a", {}), ("b", {"network": "mlp", "preprocessing": "none"})):
+        (tmp_path / name).write_text(json.dumps(run(0, **more)) + "\n")
+    assert read_results([tmp_path / "a", tmp_path / "b"]) == [run(0)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[1]",
+        '{"dataset": "mnist"}',
+        "nan",
+        *(
+            json.dumps({k: v for k, v in run(0).items() if k != name})
+            for name in ("normal_class", "auc")
+        ),
+    ],
+)
 def test_a_broken_line_is_named(tmp_path, text):
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps(run(0)) + "\n" + text + "\n")

@@ -1,6 +1,7 @@
 import json
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,16 @@ from deepsvdd.datasets import Split, one_vs_rest
 from deepsvdd.engines import run_locally
 from deepsvdd.metrics import average_precision, roc_auc
 from deepsvdd.results import ResultsFile, key_of, read_results
-from deepsvdd.sweeps import METHODS, Settings, Task, find_recipe, plan, run_on, sweep
+from deepsvdd.sweeps import (
+    METHODS,
+    Settings,
+    Task,
+    check_file,
+    find_recipe,
+    plan,
+    run_on,
+    sweep,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -170,6 +180,18 @@ def test_a_grid_has_every_run_once():
     assert [li["seed"] for li in lines] == sorted(li["seed"] for li in lines)
 
 
+def test_what_is_named_twice_is_planned_once():
+    once = plan(["mnist"], [3], ["one-class"], ["fast"], [0], CPU)
+    twice = plan(["mnist"], [3, "3"], ["one-class"], ["fast", "fast"], [0], CPU)
+    assert twice == once
+
+
+@pytest.mark.parametrize("nu", [0, -0.1, 1.1, math.nan, True, "0.1"])
+def test_a_nu_that_cannot_be_is_refused_before_anything_is_planned(nu):
+    with pytest.raises(ValueError, match=r"nu must be a number in \(0, 1\]; got"):
+        Settings(nu=nu)
+
+
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -271,6 +293,39 @@ def test_only_the_missing_method_is_run(tmp_path, quick):
     carry_out(path)
     assert [each.methods for each in quick] == [("soft-boundary",)] * 4
     assert len(results_of(path)) == 8
+
+
+def test_runs_of_another_network_are_not_taken_for_done(tmp_path, quick):
+    path = carry_out(tmp_path / "a.jsonl", ensembles=True)
+    before = path.read_text()
+    quick.clear()
+    for changed in ({"network": "mlp"}, {"preprocessing": "minmax"}):
+        settings = replace(CPU, **changed)
+        tasks = [replace(each, settings=settings) for each in GRID]
+        ((name, value),) = changed.items()
+        message = f"a.jsonl' and this command must have one {name} for .*'{value}': "
+        with pytest.raises(ValueError, match=message):
+            carry_out(path, tasks=tasks)
+    carry_out(path, tasks=[replace(GRID[0], settings=replace(CPU, nu=0.2))])
+    assert path.read_text().startswith(before)
+    assert [each.methods for each in quick] == [("soft-boundary",)]  # a run of its own
+
+
+@pytest.mark.parametrize("name", ["fast", "paper", "baselines", "dictionary-fast"])
+def test_the_books_results_are_those_that_are_planned(tmp_path, name):
+    """Their lines are taken for done, whether they have the settings or not."""
+    path = tmp_path / "a.jsonl"
+    source = Path(__file__).parent.parent / "book" / "results" / f"mnist-{name}.jsonl"
+    path.write_bytes(source.read_bytes())
+    lines = read_results([path])
+    recipes = sorted({li["recipe"] for li in lines if li["recipe"]})
+    methods = [m for m in METHODS if any(li["method"] == m for li in lines)]
+    seeds = sorted({line["seed"] for line in lines})
+    tasks = plan(["mnist"], None, methods, recipes, seeds, CPU)
+    with ResultsFile(path) as file:
+        check_file(tasks, file)
+    planned = {key for each in tasks for key in each.run_keys()}
+    assert planned >= {key_of(line) for line in lines if "n_members" not in line}
 
 
 def test_lost_scores_are_computed_again(tmp_path, quick):

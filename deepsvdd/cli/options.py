@@ -33,9 +33,10 @@ def whole_numbers(text: str, name: str) -> list[int]:
     numbers: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
-        if not low.isdecimal() or (dash and not high.isdecimal()):
+        high = high if dash else low
+        if not (low.isdecimal() and high.isdecimal() and int(low) <= int(high)):
             raise ValueError(f"{name} must be like 0-9 or 0,3,5-7; got {text!r}")
-        numbers += range(int(low), int(high or low) + 1)
-    if not numbers or len(set(numbers)) < len(numbers):
+        numbers += range(int(low), int(high) + 1)
+    if len(set(numbers)) < len(numbers):
         raise ValueError(f"{name} must be different numbers; got {text!r}")
     return numbers

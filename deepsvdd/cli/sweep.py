@@ -16,7 +16,7 @@ from deepsvdd.datasets import DATASETS
 from deepsvdd.engines import ENGINES, run_locally, run_on_ray
 from deepsvdd.networks import NETWORKS
 from deepsvdd.results import Line, ResultsFile, key_of
-from deepsvdd.sweeps import METHODS, Settings, Task, plan, sweep
+from deepsvdd.sweeps import METHODS, Settings, Task, check_file, plan, sweep
 
 
 def class_names(text: str) -> list[int | str] | None:
@@ -159,6 +159,7 @@ def carry_out(
     tasks: list[Task], file: ResultsFile, engine: Any, ensembles: bool
 ) -> list[str]:
     """Run the sweep with a progress bar; return what failed."""
+    check_file(tasks, file)  # before its runs are said to be done
     failures: list[str] = []
     total = sum(len(task.run_keys()) for task in tasks)
     before = len(file.lines)
