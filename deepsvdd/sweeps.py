@@ -538,7 +538,8 @@ def sweep(
     ensembles : bool
         Whether to add, for each objective and class, the ensemble of all its seeds.
     on_run : callable
-        Called with every line when it has been written.
+        Called with every line when it has been written, and with that of a run which
+        was trained again for its lost scores.
     on_failure : callable
         Called with every task that failed, and why. Repeat the sweep to try it again.
 
@@ -552,13 +553,8 @@ def sweep(
     done = {key_of(line) for line in file.lines}
     groups = ensemble_groups(tasks) if ensembles else []
     groups = [(line, keys) for line, keys in groups if key_of(line) not in done]
-    members = {key for _, keys in groups for key in keys}
-    lost = {  # scores that somebody has deleted are computed again
-        key_of(line)
-        for line in file.lines
-        if key_of(line) in members and not score_file(file.path, line).exists()
-    }
-    todo = remaining(tasks, done - lost)
+    again = lost_scores(tasks, file) if ensembles else set()
+    todo = remaining(tasks, done - again)
     for index, outcome in engine(run_task, todo):
         if isinstance(outcome, BaseException):
             if not isinstance(outcome, Exception):
@@ -569,16 +565,32 @@ def sweep(
             if scores is not None:
                 with atomic_write(score_file(file.path, line)) as temporary:
                     np.save(temporary, scores)
-            if key_of(line) in done:
+            if key_of(line) not in done:
+                line["provenance"] = line["provenance"] | {"command": command}
+                file.append(line)
+                done.add(key_of(line))
+            elif key_of(line) not in again:
                 continue
-            line["provenance"] = line["provenance"] | {"command": command}
-            file.append(line)
-            done.add(key_of(line))
             on_run(line)
     for line, keys in groups:
         if done.issuperset(keys):
             file.append(_ensemble(line, keys, file, tasks[0].settings))
             on_run(line)
+
+
+def lost_scores(tasks: Iterable[Task], file: ResultsFile) -> set[tuple[Any, ...]]:
+    """Name the finished runs whose scores a missing ensemble needs, but are gone.
+
+    They are trained again; their lines stay as they are.
+    """
+    held = {key_of(line): line for line in file.lines}
+    return {
+        key
+        for line, keys in ensemble_groups(tasks)
+        if key_of(line) not in held
+        for key in keys
+        if key in held and not score_file(file.path, held[key]).exists()
+    }
 
 
 def score_file(results: Path, line: Line) -> Path:

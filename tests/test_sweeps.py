@@ -334,8 +334,10 @@ def test_lost_scores_are_computed_again(tmp_path, quick):
     gone = sorted((tmp_path / "a.jsonl.scores").iterdir())[0]
     gone.unlink()
     quick.clear()
-    carry_out(path, ensembles=True)
+    reported = []
+    carry_out(path, ensembles=True, on_run=reported.append)
     assert len(quick) == 1
+    assert len(reported) == 1 + 4  # the run that is trained again, and ensembles
     assert gone.exists()
     assert path.read_text().startswith(before)
     assert len(results_of(path)) == 8 + 4

@@ -16,7 +16,15 @@ from deepsvdd.datasets import DATASETS
 from deepsvdd.engines import ENGINES, run_locally, run_on_ray
 from deepsvdd.networks import NETWORKS
 from deepsvdd.results import Line, ResultsFile, key_of
-from deepsvdd.sweeps import METHODS, Settings, Task, check_file, plan, sweep
+from deepsvdd.sweeps import (
+    METHODS,
+    Settings,
+    Task,
+    check_file,
+    lost_scores,
+    plan,
+    sweep,
+)
 
 
 def class_names(text: str) -> list[int | str] | None:
@@ -165,9 +173,11 @@ def carry_out(
     before = len(file.lines)
     wanted = {key for task in tasks for key in task.run_keys()}
     done = sum(key_of(line) in wanted for line in file.lines)
+    again = len(lost_scores(tasks, file)) if ensembles else 0
     if done:
-        click.echo(f"{file.path}: {done} of {total} runs are done")
-    with tqdm(total=total, initial=done, unit="run", smoothing=0) as bar:
+        note = f", {again} of them once more, as their scores are gone" if again else ""
+        click.echo(f"{file.path}: {done} of {total} runs are done{note}")
+    with tqdm(total=total, initial=done - again, unit="run", smoothing=0) as bar:
 
         def on_run(line: Line) -> None:
             flag = ", COLLAPSED" if line.get("collapsed") else ""
