@@ -53,6 +53,16 @@ def test_an_ensemble_has_all_its_members(path):
             assert key_of(line | {"method": method, "seed": seed}) in keys
 
 
+def test_the_differences_from_the_paper_s_code_have_their_provenance():
+    lines = read_results([RESULTS / "differences.jsonl"])
+    assert {line["normal_class"] for line in lines} == set(range(10))
+    for line in lines:
+        assert line["recipe"].startswith(("fast + ", "paper + "))
+        assert 0 < line["untrained_auc"] < 1
+        assert line["collapsed"] is False
+        assert re.fullmatch("[0-9a-f]{40}", line["provenance"]["commit"])
+
+
 def test_the_readme_says_what_the_results_say():
     rows = reports.summarise(read_results(SWEEPS))
     means = {
