@@ -247,9 +247,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
 
     def _fit(self, X: Samples, device: torch.device) -> None:
         """Set the fitted attributes, one after the other."""
-        self.__dict__.pop(
-            "feature_names_in_", None
-        )  # of an earlier fit; images have none
+        # Those of an earlier fit: images have none.
+        self.__dict__.pop("feature_names_in_", None)
         samples = self._samples(X, reset=True)
         self.network_ = self._network_name()
         self.recipe_ = (
