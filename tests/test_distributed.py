@@ -45,7 +45,12 @@ def torchrun(*words, processes=2):
 def run(command, folder):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, env=environment
+        command,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=300,  # a deadlock must not hold the whole suite
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done
