@@ -551,8 +551,7 @@ def sweep(
     check_file(tasks, file)
     command = command_line()
     done = {key_of(line) for line in file.lines}
-    groups = ensemble_groups(tasks) if ensembles else []
-    groups = [(line, keys) for line, keys in groups if key_of(line) not in done]
+    groups = missing_ensembles(tasks, file) if ensembles else []
     again = lost_scores(tasks, file) if ensembles else set()
     todo = remaining(tasks, done - again)
     for index, outcome in engine(run_task, todo):
@@ -586,8 +585,7 @@ def lost_scores(tasks: Iterable[Task], file: ResultsFile) -> set[tuple[Any, ...]
     held = {key_of(line): line for line in file.lines}
     return {
         key
-        for line, keys in ensemble_groups(tasks)
-        if key_of(line) not in held
+        for _, keys in missing_ensembles(tasks, file)
         for key in keys
         if key in held and not score_file(file.path, held[key]).exists()
     }
@@ -599,6 +597,15 @@ def score_file(results: Path, line: Line) -> Path:
     parts += [str(line["recipe"]).replace(":", "_"), str(line["nu"])]
     parts += [str(line["precision"]), str(line["seed"])]
     return results.with_name(results.name + ".scores") / f"{'-'.join(parts)}.npy"
+
+
+def missing_ensembles(
+    tasks: Iterable[Task], file: ResultsFile
+) -> list[tuple[Line, list[tuple[Any, ...]]]]:
+    """Leave out of :func:`ensemble_groups` those whose lines the file holds."""
+    held = {key_of(line) for line in file.lines}
+    groups = ensemble_groups(tasks)
+    return [(line, keys) for line, keys in groups if key_of(line) not in held]
 
 
 def ensemble_groups(
