@@ -7,8 +7,10 @@ for the only process.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -50,12 +52,19 @@ def process_group() -> Iterator[None]:
     ------
     ValueError
         If there are GPUs, but fewer than processes on this machine.
+    RuntimeError
+        If a reading process, which imports the main script, comes here by that.
     ProcessLostError
         If another process of the group ends before its time.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield
         return
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise RuntimeError(
+            "the script must begin its work under if __name__ == '__main__': with "
+            "n_workers > 0, the processes that read images import it"
+        )
     cuda, local = torch.cuda.is_available(), int(os.environ["LOCAL_RANK"])
     if cuda:
         if local >= torch.cuda.device_count():
@@ -141,9 +150,11 @@ def data_parallel(module: nn.Module, loss_function: Any) -> Any:
     """Make a loss function's gradients the mean of everybody's."""
     if n_processes() == 1:
         return loss_function
-    return DistributedDataParallel(
-        _Loss(module, loss_function), broadcast_buffers=False
-    )
+    with warnings.catch_warnings():  # older versions do not know its new name
+        warnings.filterwarnings("ignore", "`broadcast_buffers`", FutureWarning)
+        return DistributedDataParallel(
+            _Loss(module, loss_function), broadcast_buffers=False
+        )
 
 
 @contextmanager
@@ -165,6 +176,21 @@ def synchronised_norms(module: nn.Module) -> Iterator[None]:
             norm.fused = True
 
 
+class _Total(torch.autograd.Function):
+    """:func:`total` with a gradient.
+
+    Everybody's loss depends on everybody's summand, so the gradients add up as well.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        return total(value)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return total(gradient)
+
+
 def _batch_norm(norm: Any, alone: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a batch normalisation to this process's share (b, C, ...) of a batch.
 
@@ -172,15 +198,13 @@ def _batch_norm(norm: Any, alone: Callable[[Tensor], Tensor], x: Tensor) -> Tens
     """
     if not norm.training:
         return alone(x)
-    from torch.distributed.nn.functional import all_reduce  # differentiable
-
     axes = [axis for axis in range(x.ndim) if axis != 1]
     shape = [-1 if axis == 1 else 1 for axis in range(x.ndim)]
     values = x.float() if x.dtype == torch.bfloat16 else x
     count = total(torch.tensor(values.numel() / values.shape[1], device=x.device))
-    mean = all_reduce(values.sum(axes)) / count  # (C,)
+    mean = _Total.apply(values.sum(axes)) / count  # (C,)
     centred = values - mean.view(shape)
-    var = all_reduce(centred.square().sum(axes)) / count  # (C,)
+    var = _Total.apply(centred.square().sum(axes)) / count  # (C,)
     y = centred * torch.rsqrt(var + norm.eps).view(shape)
     if norm.track_running_stats:
         norm.num_batches_tracked.add_(1)

@@ -7,8 +7,11 @@ loop.
 from __future__ import annotations
 
 import hashlib
+import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from deepsvdd.distributed import share
+from deepsvdd.distributed import n_processes, share
 from deepsvdd.images import ImageArray
 from deepsvdd.preprocessing import Preprocessor
 from deepsvdd.samples import image_batch
@@ -126,6 +129,12 @@ class Stream(Feed):
     device : torch.device
     n_workers : int
         Reading processes; with 0, the training's own does it.
+
+    Raises
+    ------
+    ValueError
+        At the first read: if an image is unusable; or if the images cannot be pickled
+        and the reading processes, in a process group, need that.
     """
 
     def __init__(
@@ -146,6 +155,7 @@ class Stream(Feed):
             num_workers=n_workers,
             persistent_workers=n_workers > 0,
             pin_memory=device.type == "cuda",
+            multiprocessing_context=_start_method(n_workers),
             generator=torch.Generator(),  # not to draw from the global one
         )
 
@@ -156,11 +166,24 @@ class Stream(Feed):
     def read(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield a batch for each tensor of indices."""
         self._plan.parts = [part.tolist() for part in parts]
-        for batch in self._loader:
+        for batch in self._batches():
             if isinstance(batch, str):  # what was wrong with it
                 raise ValueError(batch)
             batch = batch.to(self.device, non_blocking=True)
             yield batch.contiguous(memory_format=torch.channels_last)
+
+    def _batches(self) -> Iterator[Any]:
+        """Start the reading processes, or hand them the next plan."""
+        try:
+            return iter(self._loader)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            if self._loader.multiprocessing_context is None:
+                raise
+            raise ValueError(
+                "X must be a data set that pickle takes, as the reading processes of a "
+                f"process group get it that way; got {error}: define it at the top "
+                "level of a module, without lambdas, or set n_workers=0"
+            ) from error
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """Yield this process's share of the images in order."""
@@ -180,6 +203,22 @@ class Stream(Feed):
         digest = hashlib.sha256(str(len(self)).encode())
         digest.update(chosen.contiguous().numpy().tobytes())
         return digest.digest()
+
+
+def _start_method(n_workers: int) -> BaseContext | None:
+    """Choose how reading processes begin; None is torch's own choice.
+
+    A process group has threads, and a copy of a process with threads (a fork) may wait
+    for ever for a lock that one of them held, CPython's own among them. So there, a
+    server without threads forks.
+    """
+    if not n_workers or n_processes() == 1:
+        return None
+    if "forkserver" not in get_all_start_methods():
+        return None
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # torch is imported once
+    return context
 
 
 class _Plan(Sampler[list[int]]):

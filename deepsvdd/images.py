@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from mmap import ALLOCATIONGRANULARITY
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,36 @@ class ImageArray(Dataset[NDArray[Any]]):
     def __getitems__(self, indices: Sequence[int]) -> NDArray[Any]:
         """Read several images at once, (b, ...)."""
         return np.asarray(self.array[np.asarray(indices)])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Hand a memory map to other processes by its place in the file.
+
+        NumPy would pickle all its values.
+        """
+        place = _place(self.array)
+        return (ImageArray, (self.array,)) if place is None else (_mapped, place)
+
+
+def _place(array: NDArray[Any]) -> tuple[Any, ...] | None:
+    """Tell which bytes of which file an array is; None if it is not one of a file."""
+    mapping = getattr(array, "_mmap", None)
+    # In mode "c", what was assigned is in memory only.
+    if mapping is None or array.filename is None or array.mode == "c":  # type: ignore[attr-defined]
+        return None
+    begin = np.frombuffer(mapping, np.uint8).__array_interface__["data"][0]
+    # A mapping begins where a page does; slices keep the offset of the whole array.
+    page = array.offset - array.offset % ALLOCATIONGRANULARITY  # type: ignore[attr-defined]
+    offset = page + array.__array_interface__["data"][0] - begin
+    file = os.fspath(array.filename)  # type: ignore[attr-defined]
+    return file, array.dtype, array.shape, array.strides, offset
+
+
+def _mapped(
+    file: str, dtype: Any, shape: Shape, strides: Shape, offset: int
+) -> ImageArray:
+    """Map the bytes that :func:`_place` told."""
+    values = np.memmap(file, np.uint8, "r")
+    return ImageArray(np.ndarray(shape, dtype, values, offset, strides))
 
 
 def find_images(folder: Path) -> list[Path]:

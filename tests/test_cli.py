@@ -207,12 +207,16 @@ def trained(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def readme_mnist(tmp_path_factory):
-    """The README's MNIST command in a process of its own, but for its 300 epochs."""
+    """The README's MNIST command in a process of its own, but for its 300 epochs.
+
+    With a seed: after one epoch, the AUC of drawn ones was 0.58 to 0.87.
+    """
     root = tmp_path_factory.mktemp("readme")
     (root / "src").mkdir()
     (root / "log" / "mnist_test").mkdir(parents=True)
+    words = ("train", *shlex.split(README_MNIST), *SHORT, "--seed", "1")
     done = subprocess.run(
-        [sys.executable, "-m", "deepsvdd", "train", *shlex.split(README_MNIST), *SHORT],
+        [sys.executable, "-m", "deepsvdd", *words],
         cwd=root / "src",
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,

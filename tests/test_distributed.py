@@ -23,17 +23,21 @@ import numpy as np
 from deepsvdd import DeepSVDD, Phase, Recipe, load_dataset, one_vs_rest
 from deepsvdd.distributed import process_group
 
-source, objective, target = sys.argv[1:]
-x = one_vs_rest(load_dataset("mnist"), 3).x_train[:403]
-if source == "stream":
-    x = np.load("x.npy", mmap_mode="r")
-phase = Phase(lr=1e-4, n_epochs=2, batch_size=100, lr_milestones=(1,))
-recipe = Recipe(phase, phase, warm_up_epochs=1, radius_every=1)
-with process_group():
-    detector = DeepSVDD(
-        recipe=recipe, objective=objective, random_state=2, n_workers=1
-    )
-    detector.fit(x).save(target)
+
+def main(source, objective, target):
+    x = one_vs_rest(load_dataset("mnist"), 3).x_train[:403]
+    if source == "stream":
+        x = np.load("x.npy", mmap_mode="r")
+    phase = Phase(lr=1e-4, n_epochs=2, batch_size=100, lr_milestones=(1,))
+    recipe = Recipe(phase, phase, warm_up_epochs=1, radius_every=1)
+    with process_group():
+        detector = DeepSVDD(
+            recipe=recipe, objective=objective, random_state=2, n_workers=1
+        )
+        detector.fit(x).save(target)
+
+if __name__ == "__main__":  # the processes that read images import this file
+    main(*sys.argv[1:])
 """
 
 
@@ -78,6 +82,64 @@ def test_two_processes_train_what_one_trains(source, objective, threes, tmp_path
     for phase in ("pretraining", "training"):
         losses = [member["history"][phase]["loss"] for member in (a, b)]
         assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+
+
+STREAM = """
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+from deepsvdd import DeepSVDD, Phase, Recipe
+from deepsvdd.distributed import process_group
+
+class Noise(Dataset):
+    def __init__(self, transform):
+        self.transform = transform
+    def __len__(self):
+        return 60
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(index)
+        return self.transform(torch.rand(1, 28, 28, generator=generator))
+
+def main():
+    phase = Phase(n_epochs=1, batch_size=20)
+    with process_group():
+        DeepSVDD(recipe=Recipe(phase, phase), n_workers=1).fit(Noise(TRANSFORM))
+    print("trained")
+"""
+GUARDED = STREAM + 'if __name__ == "__main__":\n    main()\n'
+
+
+def outcome(script, folder):
+    (folder / "work.py").write_text(script)
+    return subprocess.run(
+        torchrun("work.py"),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        timeout=300,
+    )
+
+
+def test_a_data_set_of_the_script_is_streamed(tmp_path):
+    done = outcome(GUARDED.replace("TRANSFORM", "torch.sqrt"), tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("trained") == 2
+    assert "Warning" not in done.stderr
+
+
+def test_what_the_reading_processes_cannot_take_is_said(tmp_path):
+    done = outcome(GUARDED.replace("TRANSFORM", "lambda x: x"), tmp_path)
+    assert done.returncode != 0
+    assert "X must be a data set that pickle takes" in done.stderr
+    assert "set n_workers=0" in done.stderr
+
+
+def test_a_script_without_a_guard_is_told_so(tmp_path):
+    unguarded = STREAM.replace("TRANSFORM", "torch.sqrt") + "main()\n"
+    done = outcome(unguarded, tmp_path)
+    assert done.returncode != 0
+    assert "under if __name__ == '__main__'" in done.stderr
 
 
 WITHOUT_SEED = """

@@ -1,5 +1,7 @@
 """Samples from memory and from a stream: the same batches, and clear errors."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -66,6 +68,43 @@ def test_batches_arrive_in_the_order_of_their_indices(mapped):
     parts = torch.arange(130).flip(0).split(7)
     for part, batch in zip(parts, stream.read(parts), strict=True):
         np.testing.assert_array_equal(batch.numpy(), mapped[part.numpy()])
+
+
+VIEWS = {
+    "whole": lambda x: x,
+    "slice": lambda x: x[17:90],
+    "backwards": lambda x: x[::-2],
+    "channels last": lambda x: x[5:].transpose(0, 2, 3, 1),
+    "chosen": lambda x: x[[3, 1]],  # a copy
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_memory_map_goes_to_other_processes_by_its_place(view, mapped):
+    images = ImageArray(VIEWS[view](mapped))
+    message = pickle.dumps(images)
+    assert len(message) < (1000 if view != "chosen" else 5000)
+    received = pickle.loads(message)
+    np.testing.assert_array_equal(received.array, images.array)
+    assert received.array.dtype == images.array.dtype
+    assert len(received) == len(images)
+
+
+def test_the_place_is_right_beyond_the_first_page(tmp_path):
+    numbers = np.arange(40_000, dtype=">f8").reshape(100, 20, 20)
+    (tmp_path / "x.raw").write_bytes(bytes(13) + numbers.tobytes())
+    mapped = np.memmap(tmp_path / "x.raw", ">f8", "r+", 13 + 8 * 8000, (80, 20, 20))
+    received = pickle.loads(pickle.dumps(ImageArray(mapped[3:]))).array
+    np.testing.assert_array_equal(received, numbers[23:])
+    assert not received.flags.writeable
+
+
+def test_what_is_in_memory_only_goes_by_its_values(digits, mapped):
+    private = np.load(mapped.filename, mmap_mode="c")
+    private[4] = 7  # not in the file
+    for array in (private, digits):
+        received = pickle.loads(pickle.dumps(ImageArray(array))).array
+        np.testing.assert_array_equal(received, array)
 
 
 class Plain(Dataset):
