@@ -21,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from deepsvdd.distributed import n_processes, share
 from deepsvdd.images import ImageArray
+from deepsvdd.metrics import as_numpy
 from deepsvdd.preprocessing import Preprocessor
 from deepsvdd.samples import image_batch
 
@@ -280,9 +281,9 @@ def read_images(
     else:
         items = [images[index] for index in indices]
     if isinstance(items, np.ndarray | Tensor):
-        batch = np.asarray(items)
+        batch = as_numpy(items)
     else:
-        arrays = [np.asarray(i[0] if isinstance(i, tuple | list) else i) for i in items]
+        arrays = [as_numpy(i[0] if isinstance(i, tuple | list) else i) for i in items]
         for index, array in zip(indices, arrays, strict=True):
             if array.shape != arrays[0].shape:
                 raise ValueError(

@@ -36,7 +36,7 @@ def write_model(
     tensors : dict of Tensor
         By name.
     metadata : dict
-        Whatever JSON can hold.
+        Whatever JSON can hold, and numbers of any kind.
 
     Raises
     ------
@@ -46,8 +46,7 @@ def write_model(
     from safetensors.torch import save
 
     tensors = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    # NumPy's numbers are none of JSON's, but turn into them
-    text = json.dumps(metadata, sort_keys=True, default=lambda number: number.item())
+    text = json.dumps(metadata, sort_keys=True, default=_as_json)
     header = {
         "format": FORMAT,
         "format_version": str(FORMAT_VERSION),
@@ -57,6 +56,11 @@ def write_model(
     content = save(tensors, metadata=header)
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
+
+
+def _as_json(number: Any) -> Any:
+    """Turn NumPy's numbers, and fractions, into those of JSON."""
+    return number.item() if hasattr(number, "item") else float(number)
 
 
 def read_model(

@@ -15,7 +15,7 @@ from deepsvdd.baselines import CHANCELESS
 from deepsvdd.datasets import CLASS_NAMES
 from deepsvdd.experiments import mean_and_std
 from deepsvdd.published import paper_auc
-from deepsvdd.results import Line
+from deepsvdd.results import SETTINGS, Line, refuse_mixture
 
 PAPER_SEEDS = 10
 # The paper's column of each method. Ensembles have none: the paper has single networks.
@@ -121,11 +121,18 @@ def summarise(lines: Iterable[Line]) -> list[Row]:
     -------
     list of Row
         By data set, recipe, method and class. Mean rows only where every class has run.
+
+    Raises
+    ------
+    ValueError
+        If runs of one recipe and method have different networks or preprocessing.
     """
     groups: dict[tuple[Any, ...], dict[int, list[Line]]] = {}
     for line in lines:
         group = (line["dataset"], adversarial(line), recipe_name(line), line["method"])
         groups.setdefault(group, {}).setdefault(line["normal_class"], []).append(line)
+    for classes in groups.values():
+        _refuse_mixtures([line for runs in classes.values() for line in runs])
     rows = []
     for (dataset, *_), classes in sorted(groups.items()):
         names = CLASS_NAMES.get(dataset, ())
@@ -137,6 +144,14 @@ def summarise(lines: Iterable[Line]) -> list[Row]:
         if len(own) == len(names):
             rows.append(_mean_row(own))
     return rows
+
+
+def _refuse_mixtures(runs: Sequence[Line]) -> None:
+    """Refuse to average over networks, or preprocessing, of several kinds."""
+    for setting in SETTINGS:
+        known = [run for run in runs if run.get(setting)]
+        for run in known[1:]:
+            refuse_mixture(known[0], run, "results", "report them apart", [setting])
 
 
 def adversarial(line: Line) -> bool:

@@ -30,9 +30,15 @@ def key_of(line: Line) -> tuple[Any, ...]:
     return tuple(line.get(name) for name in KEY)
 
 
-def refuse_mixture(line: Line, other: Line, where: str, remedy: str) -> None:
-    """Raise ValueError if two runs of one key differ in what the key leaves out."""
-    for name in (*SETTINGS, *EXAMPLES):
+def refuse_mixture(
+    line: Line,
+    other: Line,
+    where: str,
+    remedy: str,
+    names: Iterable[str] = (*SETTINGS, *EXAMPLES),
+) -> None:
+    """Raise ValueError if two runs differ in what their keys leave out."""
+    for name in names:
         values = line.get(name), other.get(name)
         unknown = name in SETTINGS and None in values
         if values[0] != values[1] and not unknown:

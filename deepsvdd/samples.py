@@ -72,10 +72,13 @@ def _as_float32(
     bad = ~((converted >= -LARGEST) & (converted <= LARGEST))  # NaN is neither
     if bad.any():
         where = tuple(int(index) for index in np.argwhere(bad)[0])
-        place = where if indices is None else (indices[where[0]], *where[1:])
+        place, among = where, "in all"
+        if indices is not None:
+            place = (indices[where[0]], *where[1:])
+            among = f"in the {len(indices)} images read with it"
         raise ValueError(
             f"X must hold finite numbers from -1e15 to 1e15; got {array[where]} at "
-            f"index {place}, and {int(bad.sum())} such values in all"
+            f"index {place}, and {int(bad.sum())} such values {among}"
         )
     return converted
 

@@ -50,7 +50,7 @@ from deepsvdd.recipes import (
     require,
     shortened,
 )
-from deepsvdd.results import Line, ResultsFile, key_of
+from deepsvdd.results import SETTINGS, Line, ResultsFile, key_of
 from deepsvdd.training import (
     OBJECTIVES,
     Hypersphere,
@@ -647,6 +647,7 @@ def _ensemble(
         "collapsed": any(run["collapsed"] for run in members),
         "provenance": members[-1]["provenance"],
     }
+    line |= {name: members[0][name] for name in SETTINGS if name in members[0]}
     for name in ("pretrain_seconds", "train_seconds", "test_seconds"):
         line[name] = sum(run[name] for run in members)
     return line

@@ -225,6 +225,21 @@ def test_images_that_change_their_shape_later(mapped):
         detector.anomaly_score(Plain(np.zeros((3, 1, 14, 14), np.uint8)))
 
 
+@pytest.mark.parametrize("as_item", [torch.Tensor.bfloat16, torch.clone])
+def test_tensors_that_numpy_refuses(digits, as_item):
+    x = torch.from_numpy(digits[:4] / 255).float().requires_grad_()
+    items = [(as_item(image), 0) for image in x]
+    expected = torch.stack([item.detach().float() for item, _ in items])
+    torch.testing.assert_close(read_images(items, [0, 1, 2, 3]), expected)
+
+
+def test_only_the_batch_of_an_unusable_number_is_counted(digits):
+    images = digits.astype(np.float32)
+    images[[2, 70], 0, 3, 3] = np.nan
+    with pytest.raises(ValueError, match="and 1 such values in the 50 images read"):
+        read_images(Plain(images), range(50))
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, 3e38, -2e15])
 def test_an_unusable_number_in_a_stream_is_named_by_its_image(digits, value):
     images = digits.astype(np.float32)

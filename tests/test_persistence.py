@@ -7,6 +7,7 @@ import pickle
 import struct
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -176,11 +177,12 @@ def test_parameters_come_back(tmp_path):
         {"nu": np.float32(0.25)},
         {"n_members": np.int64(2)},
         {"threshold": np.float32(1)},
+        {"contamination": Fraction(1, 4)},
         {"recipe": Recipe(pretraining=STEP, training=Phase(n_epochs=np.int64(1)))},
     ],
     ids=lambda p: next(iter(p)),
 )
-def test_parameters_that_are_numpys_numbers_can_be_saved(parameters, tmp_path):
+def test_parameters_that_are_no_numbers_of_json_can_be_saved(parameters, tmp_path):
     x = make_images(shape=(5,))
     detector = short(**parameters).fit(x)
     detector.save(tmp_path / "m")

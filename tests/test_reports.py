@@ -151,6 +151,16 @@ def test_another_nu_is_another_row():
     assert reports.recipe_name({"nu": None, "recipe": None}) == ""
 
 
+@pytest.mark.parametrize("setting", ["network", "preprocessing"])
+def test_networks_of_several_kinds_are_not_averaged(setting):
+    unknown, one = runs(seeds=[0]), runs(seeds=[1], **{setting: "one"})
+    assert summarise([*unknown, *one])[0].n_seeds == 2
+    for other in (runs(seeds=[2], **{setting: "two"}), runs(seeds=[1, 2])):
+        other[-1][setting] = "two"
+        with pytest.raises(ValueError, match=f"results must have one {setting} for"):
+            summarise([*unknown, *one, *other])
+
+
 def test_the_paper_is_compared_with_where_it_has_the_same_anomalies():
     """Its signs stand against adversarial ones, its digits against other digits."""
     plain = runs(classes=[3])

@@ -356,6 +356,7 @@ def test_an_ensemble_is_the_estimators(tmp_path, quick, few):
     line = runs["one-class-x2", 3]
     assert line["auc"] == pytest.approx(expected, abs=1e-4)
     assert line["members"] == [0, 1]
+    assert (line["network"], line["preprocessing"]) == ("mnist_LeNet", "gcn_l1")
     assert line["auc_of_first_members"][-1] == line["auc"]
     first = next(
         li["auc"]
