@@ -1,9 +1,9 @@
 """Which difference between the paper's code and its port moves the AUC?
 
 ``python -m benchmarks.differences --help``. One-class Deep SVDD on MNIST, with one
-choice of the authors' Theano code at a time, or with all of them. The test AUC is the
-very question here; no recipe is chosen by it. A line is appended for each run, and the
-same command goes on where it stopped.
+choice of the authors' Theano code at a time, or with all of them; or with the port's λ.
+The test AUC is the very question here; no recipe is chosen by it. A line is appended
+for each run, and the same command goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -41,15 +41,16 @@ CHOICES = {
     "batches": "images that do not fill a last batch are left out",
     "pretraining": "constant rate and twice the weight decay in pretraining",
 }
-VARIANTS = {name: (name,) for name in CHOICES} | {"all": tuple(CHOICES)}
+VARIANTS = {name: (name,) for name in (*CHOICES, "lambda")} | {"all": tuple(CHOICES)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    lines = [f"  {name:12} {text}" for name, text in CHOICES.items()]
+    described = CHOICES | {"all": "all of these", "lambda": "the port's weight decay"}
+    lines = [f"  {name:12} {text}" for name, text in described.items()]
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.differences",
         description=__doc__,
-        epilog="\n".join(["variants:", *lines, "  all          all of them"]),
+        epilog="\n".join(["variants:", *lines]),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("output", type=Path, help="file of JSON lines, appended to")
@@ -78,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def run(digit: int, recipe: Recipe, choices: Collection[str], seed: int) -> Line:
-    """Train one network with some of the Theano code's choices, and test it."""
+    """Train one network with some of the choices, and test it."""
     split = one_vs_rest(load_dataset("mnist"), digit)
     images = torch.tensor(split.x_train)
     size = recipe.training.batch_size
@@ -91,6 +92,9 @@ def run(digit: int, recipe: Recipe, choices: Collection[str], seed: int) -> Line
     if "pretraining" in choices:
         phase = replace(recipe.pretraining, lr_milestones=(), weight_decay=1e-3)
         recipe = replace(recipe, pretraining=phase)
+    if "lambda" in choices:
+        phase = replace(recipe.training, weight_decay=recipe.training.weight_decay / 2)
+        recipe = replace(recipe, training=phase)
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
