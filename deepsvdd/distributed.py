@@ -56,6 +56,14 @@ def process_group() -> Iterator[None]:
         If a reading process, which imports the main script, comes here by that.
     ProcessLostError
         If another process of the group ends before its time.
+
+    Examples
+    --------
+    A script for ``torchrun --nproc_per_node 2 script.py``::
+
+        if __name__ == "__main__":
+            with process_group():
+                DeepSVDD(random_state=0).fit(images).save("model.safetensors")
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         yield
