@@ -17,10 +17,11 @@ from deepsvdd.version import repository
 
 # What tells one run from another; a file holds each combination at most once.
 KEY = ("dataset", "normal_class", "method", "recipe", "nu", "precision", "seed")
-# What the key leaves out and no file may mix. Not every line has the settings, which
-# ensembles and the first runs lack; without the examples, anomalies are other classes.
+# What the key leaves out and no file may mix. The first runs and ensembles lack the
+# settings; without the examples, anomalies are other classes.
 SETTINGS = ("network", "preprocessing")
 EXAMPLES = ("n_normal", "n_adversarial", "median_distance", "attack", "classifier")
+UNMIXED = (*SETTINGS, *EXAMPLES)
 
 Line = dict[str, Any]
 
@@ -35,7 +36,7 @@ def refuse_mixture(
     other: Line,
     where: str,
     remedy: str,
-    names: Iterable[str] = (*SETTINGS, *EXAMPLES),
+    names: Iterable[str] = UNMIXED,
 ) -> None:
     """Raise ValueError if two runs differ in what their keys leave out."""
     for name in names:
