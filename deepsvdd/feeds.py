@@ -134,8 +134,8 @@ class Stream(Feed):
     Raises
     ------
     ValueError
-        At the first read: if an image is unusable; or if the images cannot be pickled
-        and the reading processes, in a process group, need that.
+        At the first read: if an image is unusable; or if the images cannot be pickled,
+        where the reading processes need that (in a process group, or not on Linux).
     """
 
     def __init__(
@@ -178,12 +178,10 @@ class Stream(Feed):
         try:
             return iter(self._loader)
         except (pickle.PicklingError, AttributeError, TypeError) as error:
-            if self._loader.multiprocessing_context is None:
-                raise
             raise ValueError(
-                "X must be a data set that pickle takes, as the reading processes of a "
-                f"process group get it that way; got {error}: define it at the top "
-                "level of a module, without lambdas, or set n_workers=0"
+                "X must be a data set that pickle takes, as the reading processes get "
+                f"it that way; got {error}: define it at the top level of a module, "
+                "without lambdas, or set n_workers=0"
             ) from error
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:

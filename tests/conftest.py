@@ -53,8 +53,12 @@ def cluster(tmp_path_factory):
     from ray.cluster_utils import Cluster
 
     here = str(Path(__file__).resolve().parent)
-    os.environ["PYTHONPATH"] = os.pathsep.join([here, *sys.path])
-    with (tmp_path_factory.getbasetemp().parent / "ray.lock").open("w") as lock:
+    path = os.pathsep.join([here, *sys.path])
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        (tmp_path_factory.getbasetemp().parent / "ray.lock").open("w") as lock,
+    ):
+        patch.setenv("PYTHONPATH", path)
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
         made.add_node(num_cpus=1)

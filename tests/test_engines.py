@@ -23,8 +23,14 @@ def square(x):
     return x * x
 
 
-def settings(_):
-    time.sleep(0.3)  # so that no process does all
+def meet(folder, name, count):
+    """Wait until as many workers are at work, so that none does all tasks."""
+    (folder / str(name)).touch()
+    wait_until(lambda: len(list(folder.iterdir())) >= count)
+
+
+def settings(task):
+    meet(task[0], os.getpid(), task[1])
     return os.getpid(), cores(), torch.get_num_threads()
 
 
@@ -61,16 +67,18 @@ def two_cores():
     os.sched_setaffinity(0, before)
 
 
-def test_processes_have_cores_of_their_own(two_cores):
+def test_processes_have_cores_of_their_own(two_cores, tmp_path):
     n_jobs = len(two_cores)
-    outcomes = dict(run_locally(settings, range(2 * n_jobs), n_jobs))
+    tasks = [(tmp_path, n_jobs)] * 2 * n_jobs
+    outcomes = dict(run_locally(settings, tasks, n_jobs))
+    assert len(outcomes) == len(tasks)
     pinned = {pid: mine for pid, mine, _ in outcomes.values()}
     assert all(threads == 1 for *_, threads in outcomes.values())
     assert sorted(itertools.chain(*pinned.values())) == two_cores[: len(pinned)]
 
 
-def test_processes_that_leave_cores_free_are_not_pinned(two_cores):
-    outcomes = dict(run_locally(settings, range(1), n_jobs=1))
+def test_processes_that_leave_cores_free_are_not_pinned(two_cores, tmp_path):
+    outcomes = dict(run_locally(settings, [(tmp_path, 1)], n_jobs=1))
     assert outcomes[0][1] == two_cores
 
 
@@ -106,9 +114,10 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 
 
 def alive(pid):
-    return (
-        psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    )
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def wait_until(condition, seconds=60):
@@ -121,11 +130,17 @@ def wait_until(condition, seconds=60):
 # --------------------------------------------------------------------------------- ray
 
 
-def node_of(_):
+def node_of(folder):
     import ray
 
+    node = ray.get_runtime_context().get_node_id()
+    meet(folder, node, 2)
+    return node, torch.get_num_threads()
+
+
+def nap(x):
     time.sleep(1)
-    return ray.get_runtime_context().get_node_id(), torch.get_num_threads()
+    return square(x)
 
 
 def test_ray_gives_the_same_outcomes(cluster):
@@ -135,8 +150,8 @@ def test_ray_gives_the_same_outcomes(cluster):
     assert str(outcomes[1]) == "x must be 0 or more; got -1"
 
 
-def test_ray_uses_all_nodes(cluster):
-    outcomes = dict(run_on_ray(node_of, range(6), cluster.address))
+def test_ray_uses_all_nodes(cluster, tmp_path):
+    outcomes = dict(run_on_ray(node_of, [tmp_path] * 6, cluster.address))
     assert len({node for node, _ in outcomes.values()}) == 2
     assert all(threads == 1 for _, threads in outcomes.values())
 
@@ -158,9 +173,8 @@ def test_ray_survives_the_loss_of_a_node(cluster):
     """The last test with this cluster: one node is gone afterwards."""
     run = partial(run_on_ray, address=cluster.address)
     outcomes, doomed = {}, cluster.add_node(num_cpus=1)
-    for index, outcome in run(node_of, range(8)):
+    for index, outcome in run(nap, range(8)):
         outcomes[index] = outcome
         if len(outcomes) == 2:
             cluster.remove_node(doomed)
-    assert sorted(outcomes) == list(range(8))
-    assert all(isinstance(outcome, tuple) for outcome in outcomes.values())
+    assert outcomes == {x: x * x for x in range(8)}
