@@ -46,16 +46,20 @@ def torchrun(*words, processes=2):
     return [sys.executable, *runner, str(processes), *words]
 
 
-def run(command, folder):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
+def attempt(command, folder):
+    return subprocess.run(
         command,
         cwd=folder,
         capture_output=True,
         text=True,
-        env=environment,
+        # Gloo warns of machines that do not know their own name.
+        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
         timeout=300,  # a deadlock must not hold the whole suite
     )
+
+
+def run(command, folder):
+    done = attempt(command, folder)
     assert done.returncode == 0, done.stderr[-3000:]
     return done
 
@@ -109,36 +113,27 @@ def main():
 GUARDED = STREAM + 'if __name__ == "__main__":\n    main()\n'
 
 
-def outcome(script, folder):
-    (folder / "work.py").write_text(script)
-    return subprocess.run(
-        torchrun("work.py"),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        # Gloo warns of machines that do not know their own name.
-        env=os.environ | {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"},
-        timeout=300,
-    )
-
-
 def test_a_data_set_of_the_script_is_streamed(tmp_path):
-    done = outcome(GUARDED.replace("TRANSFORM", "torch.sqrt"), tmp_path)
-    assert done.returncode == 0, done.stderr[-3000:]
+    script = GUARDED.replace("TRANSFORM", "torch.sqrt")
+    (tmp_path / "work.py").write_text(script)
+    done = run(torchrun("work.py"), tmp_path)
     assert done.stdout.count("trained") == 2
     assert "Warning" not in done.stderr
 
 
 def test_what_the_reading_processes_cannot_take_is_said(tmp_path):
-    done = outcome(GUARDED.replace("TRANSFORM", "lambda x: x"), tmp_path)
+    script = GUARDED.replace("TRANSFORM", "lambda x: x")
+    (tmp_path / "work.py").write_text(script)
+    done = attempt(torchrun("work.py"), tmp_path)
     assert done.returncode != 0
     assert "X must be a data set that pickle takes" in done.stderr
     assert "set n_workers=0" in done.stderr
 
 
 def test_a_script_without_a_guard_is_told_so(tmp_path):
-    unguarded = STREAM.replace("TRANSFORM", "torch.sqrt") + "main()\n"
-    done = outcome(unguarded, tmp_path)
+    script = STREAM.replace("TRANSFORM", "torch.sqrt") + "main()\n"
+    (tmp_path / "work.py").write_text(script)
+    done = attempt(torchrun("work.py"), tmp_path)
     assert done.returncode != 0
     assert "under if __name__ == '__main__'" in done.stderr
 
