@@ -8,12 +8,13 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.comparisons import COMPARISONS, Setting, Unavailable, check_agreement
+from benchmarks.comparisons import COMPARISONS
 from benchmarks.figures import draw_scaling
+from benchmarks.setting import Setting, Unavailable, check_agreement
 from benchmarks.timing import Row, compare, take_turns
-from deepsvdd.devices import resolve_device
-from deepsvdd.experiments import provenance
+from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.files import write_text
+from deepsvdd.reproduction.provenance import provenance
 
 DESCRIPTION = """\
 Time the package against a plain loop of the usual kind (benchmarks/plain.py: one image

@@ -22,16 +22,16 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from deepsvdd import build_autoencoder, get_recipe, load_dataset, one_vs_rest
-from deepsvdd.dictionaries import begin
-from deepsvdd.estimator import channels_last
-from deepsvdd.experiments import provenance
-from deepsvdd.feeds import InMemory
-from deepsvdd.metrics import roc_auc
-from deepsvdd.networks import Autoencoder
-from deepsvdd.preprocessing import Preprocessor
-from deepsvdd.recipes import Phase, Recipe
-from deepsvdd.results import Line, ResultsFile, key_of
-from deepsvdd.training import pretrain_autoencoder, train_hypersphere
+from deepsvdd.core._engine.devices import channels_last
+from deepsvdd.core._engine.dictionaries import begin
+from deepsvdd.core._engine.feeds import InMemory
+from deepsvdd.core.metrics import roc_auc
+from deepsvdd.core.networks import Autoencoder
+from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.recipes import Phase, Recipe
+from deepsvdd.core.training import pretrain_autoencoder, train_hypersphere
+from deepsvdd.reproduction.provenance import provenance
+from deepsvdd.reproduction.results import Line, ResultsFile, key_of
 
 # What the Theano code does where the port, and this package, do otherwise.
 CHOICES = {

@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from deepsvdd import DeepSVDD, get_recipe, load_dataset, one_vs_rest
-from deepsvdd.baselines import altered_images
-from deepsvdd.experiments import provenance
-from deepsvdd.metrics import roc_auc
-from deepsvdd.recipes import shortened
+from deepsvdd.core.metrics import roc_auc
+from deepsvdd.core.recipes import shortened
+from deepsvdd.reproduction.baselines import altered_images
+from deepsvdd.reproduction.provenance import provenance
 
 DIGITS = range(10)
 EPOCHS = ((2, 2), (3, 3), (5, 5), (10, 10))  # of pretraining, and of training

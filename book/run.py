@@ -26,7 +26,7 @@ from nbclient import NotebookClient
 from tqdm import tqdm
 
 from deepsvdd import DataUnavailableError, load_dataset
-from deepsvdd.experiments import peak_memory, provenance
+from deepsvdd.reproduction.provenance import peak_memory, provenance
 
 BOOK = Path(__file__).parent
 RUNTIMES = BOOK / "runtimes.json"

@@ -1,7 +1,25 @@
 """Deep SVDD: deep one-class classification, to learn, teach and use.
 
-Names load on first use, so that ``import deepsvdd`` is instant: torch, scikit-learn,
-torchvision and matplotlib stay out until something needs them.
+What this module offers is the public interface, and stays. Names load on first use,
+so that ``import deepsvdd`` is instant: torch, scikit-learn, torchvision and matplotlib
+stay out until something needs them.
+
+The code behind it is in rooms, each of which imports only from those above it:
+
+============== =====================================================================
+room           holds
+============== =====================================================================
+errors, files, what everything stands on: this package's errors, safe writing of
+version        files, the version
+datasets       data sets, images, traffic signs; the bundled MNIST
+core           the method, to be read in the order of the book: preprocessing,
+               networks, objectives, recipes, training, metrics, the estimator, plots
+core/_engine   how it is fast: loop, feeds, devices, checkpoints, model files
+reproduction   the paper's tables: sweeps, baselines, results, reports
+adversarial    the paper's stop signs: classifier, attacks, experiment
+cli            the command ``deepsvdd``, a module a subcommand
+course         the command ``deepsvdd-course``: assignments, grading, quizzes
+============== =====================================================================
 """
 
 from importlib import import_module
@@ -10,81 +28,92 @@ from typing import TYPE_CHECKING, Any
 from deepsvdd.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from deepsvdd.datasets import Dataset as Dataset
-    from deepsvdd.datasets import Split as Split
-    from deepsvdd.datasets import load_dataset as load_dataset
-    from deepsvdd.datasets import one_vs_rest as one_vs_rest
+    from deepsvdd.core._engine.distributed import process_group as process_group
+    from deepsvdd.core._engine.loop import optimise as optimise
+    from deepsvdd.core.architecture import check_architecture as check_architecture
+    from deepsvdd.core.estimator import DeepSVDD as DeepSVDD
+    from deepsvdd.core.networks import Autoencoder as Autoencoder
+    from deepsvdd.core.networks import build_autoencoder as build_autoencoder
+    from deepsvdd.core.preprocessing import Preprocessor as Preprocessor
+    from deepsvdd.core.preprocessing import (
+        global_contrast_normalization as global_contrast_normalization,
+    )
+    from deepsvdd.core.recipes import Phase as Phase
+    from deepsvdd.core.recipes import Recipe as Recipe
+    from deepsvdd.core.recipes import get_recipe as get_recipe
+    from deepsvdd.core.training import Hypersphere as Hypersphere
+    from deepsvdd.core.training import pretrain_autoencoder as pretrain_autoencoder
+    from deepsvdd.core.training import pretrain_autoencoders as pretrain_autoencoders
+    from deepsvdd.core.training import represent as represent
+    from deepsvdd.core.training import train_hypersphere as train_hypersphere
+    from deepsvdd.core.training import train_hyperspheres as train_hyperspheres
+    from deepsvdd.datasets.images import ImageArray as ImageArray
+    from deepsvdd.datasets.images import ImageFolder as ImageFolder
+    from deepsvdd.datasets.loading import load_dataset as load_dataset
+    from deepsvdd.datasets.splits import Dataset as Dataset
+    from deepsvdd.datasets.splits import Split as Split
+    from deepsvdd.datasets.splits import one_vs_rest as one_vs_rest
     from deepsvdd.errors import ArchitectureError as ArchitectureError
     from deepsvdd.errors import CollapseWarning as CollapseWarning
     from deepsvdd.errors import DataUnavailableError as DataUnavailableError
     from deepsvdd.errors import ModelFileError as ModelFileError
     from deepsvdd.errors import ProcessLostError as ProcessLostError
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
-    from deepsvdd.estimator import DeepSVDD as DeepSVDD
-    from deepsvdd.images import ImageArray as ImageArray
-    from deepsvdd.images import ImageFolder as ImageFolder
-    from deepsvdd.networks import Autoencoder as Autoencoder
-    from deepsvdd.networks import build_autoencoder as build_autoencoder
-    from deepsvdd.networks import check_architecture as check_architecture
-    from deepsvdd.preprocessing import Preprocessor as Preprocessor
-    from deepsvdd.preprocessing import (
-        global_contrast_normalization as global_contrast_normalization,
-    )
-    from deepsvdd.recipes import Phase as Phase
-    from deepsvdd.recipes import Recipe as Recipe
-    from deepsvdd.recipes import get_recipe as get_recipe
-    from deepsvdd.training import Hypersphere as Hypersphere
-    from deepsvdd.training import pretrain_autoencoder as pretrain_autoencoder
-    from deepsvdd.training import pretrain_autoencoders as pretrain_autoencoders
-    from deepsvdd.training import represent as represent
-    from deepsvdd.training import train_hypersphere as train_hypersphere
-    from deepsvdd.training import train_hyperspheres as train_hyperspheres
 
 _HOMES = {
     "ArchitectureError": "errors",
-    "Autoencoder": "networks",
+    "Autoencoder": "core.networks",
     "CollapseWarning": "errors",
     "DataUnavailableError": "errors",
-    "Dataset": "datasets",
-    "DeepSVDD": "estimator",
-    "Hypersphere": "training",
-    "ImageArray": "images",
-    "ImageFolder": "images",
+    "Dataset": "datasets.splits",
+    "DeepSVDD": "core.estimator",
+    "Hypersphere": "core.training",
+    "ImageArray": "datasets.images",
+    "ImageFolder": "datasets.images",
     "ModelFileError": "errors",
-    "Phase": "recipes",
-    "Preprocessor": "preprocessing",
+    "Phase": "core.recipes",
+    "Preprocessor": "core.preprocessing",
     "ProcessLostError": "errors",
-    "Recipe": "recipes",
-    "Split": "datasets",
+    "Recipe": "core.recipes",
+    "Split": "datasets.splits",
     "TrainingDivergedError": "errors",
-    "build_autoencoder": "networks",
-    "check_architecture": "networks",
-    "get_recipe": "recipes",
-    "global_contrast_normalization": "preprocessing",
-    "load_dataset": "datasets",
-    "one_vs_rest": "datasets",
-    "pretrain_autoencoder": "training",
-    "pretrain_autoencoders": "training",
-    "represent": "training",
-    "train_hypersphere": "training",
-    "train_hyperspheres": "training",
+    "build_autoencoder": "core.networks",
+    "check_architecture": "core.architecture",
+    "get_recipe": "core.recipes",
+    "global_contrast_normalization": "core.preprocessing",
+    "load_dataset": "datasets.loading",
+    "one_vs_rest": "datasets.splits",
+    "pretrain_autoencoder": "core.training",
+    "pretrain_autoencoders": "core.training",
+    "process_group": "core._engine.distributed",
+    "optimise": "core._engine.loop",
+    "represent": "core.training",
+    "train_hypersphere": "core.training",
+    "train_hyperspheres": "core.training",
 }
 __all__ = sorted(_HOMES)
+# Modules to be read, and used, under a short name: ``from deepsvdd import metrics``.
 _MODULES = {
-    *_HOMES.values(),
-    *("distributed", "experiments", "feeds", "metrics", "objectives", "plots"),
+    name: f"core.{name}"
+    for name in (
+        *("preprocessing", "networks", "objectives", "recipes", "training"),
+        *("metrics", "evaluation", "estimator", "plots"),
+    )
 }
+_ROOMS = ("datasets", "core", "reproduction", "adversarial")
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name, or a module, when it is first asked for."""
+    """Import a public name, a module or a room when it is first asked for."""
     if name in _HOMES:
         return getattr(import_module(f"deepsvdd.{_HOMES[name]}"), name)
     if name in _MODULES:
+        return import_module(f"deepsvdd.{_MODULES[name]}")
+    if name in _ROOMS:
         return import_module(f"deepsvdd.{name}")
     raise AttributeError(f"module 'deepsvdd' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
     """List what there is, loaded or not."""
-    return sorted([*_HOMES, *_MODULES, "__version__"])
+    return sorted([*_HOMES, *_MODULES, *_ROOMS, "__version__"])

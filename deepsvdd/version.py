@@ -1,6 +1,6 @@
 """The package's version, which pyproject.toml reads from here, and its repository."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 
 def repository() -> str:

@@ -3,13 +3,13 @@
 import fcntl
 import os
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
 from deepsvdd import load_dataset, one_vs_rest
+from tests import ROOT
 
 # The first call of anything in torch is slow, so no deadlines. In continuous
 # integration the examples are the same every time: red stays red, green stays green.
@@ -52,8 +52,7 @@ def cluster(tmp_path_factory):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
-    here = str(Path(__file__).resolve().parent)
-    path = os.pathsep.join([here, *sys.path])
+    path = os.pathsep.join([str(ROOT), *sys.path])
     with (
         pytest.MonkeyPatch.context() as patch,
         (tmp_path_factory.getbasetemp().parent / "ray.lock").open("w") as lock,

@@ -6,17 +6,17 @@ import json
 import math
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from deepsvdd import build_autoencoder
-from deepsvdd.results import read_results
-from deepsvdd.sweeps import Settings, Task, find_recipe, run_task
+from deepsvdd.reproduction.results import read_results
+from deepsvdd.reproduction.runs import run_task
+from deepsvdd.reproduction.tasks import Settings, Task, find_recipe
+from tests import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
     *("autoencoder-epoch", "svdd-epoch", "cifar10-autoencoder", "cifar10-svdd"),
     *("precision", "threads", "floor", "images", "networks", "replay"),

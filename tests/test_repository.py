@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib.metadata
 import itertools
 import json
@@ -19,37 +20,26 @@ from packaging.utils import canonicalize_name
 from rattler import MatchSpec
 
 import deepsvdd
+from tests import ROOT
 
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
 
-ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "deepsvdd"
 MEGABYTE = 2**20
 
-# The floors of the package, lowest first. A module imports only from floors below
-# its own; neighbours on one floor do not know each other. `__init__` and `__main__`
-# are the front door, above the top floor. A new module is added here.
-FLOORS = (
-    {"errors", "files", "version", "published"},
-    {"samples", "metrics", "objectives", "layers", "recipes", "images", "gtsrb"}
-    | {"results"},
-    {"devices", "distributed", "stacking", "engines", "signs"},
-    {"datasets", "networks", "persistence", "checkpoints", "plots", "preprocessing"},
-    {"feeds"},
-    {"optimisation", "dictionaries"},
-    {"training", "baselines"},
-    {"estimator", "classifiers"},
-    {"experiments", "attacks"},
-    {"sweeps", "reports"},
-    {"adversarial"},
-    {"cli"},
-    {"course"},
-)
-FLOOR = {module: floor for floor, modules in enumerate(FLOORS) for module in modules}
-FLOOR |= dict.fromkeys(("__init__", "__main__"), len(FLOORS))
+# The rooms of the package, a floor each, lowest first. A module imports only from its
+# own room and from rooms below. What lies in deepsvdd/ itself is the ground floor, but
+# for `__init__` and `__main__`: they are the front door, above the top floor.
+GROUND = "deepsvdd"
+ROOMS = (GROUND, "datasets", "core", "reproduction", "adversarial", "cli", "course")
+DOORS = {"__init__", "__main__"}
 
 # Where conda-forge calls a package otherwise than PyPI does.
-CONDA_NAME = {"torch": "pytorch", "playwright": "playwright-python"}
+CONDA_NAME = {
+    "torch": "pytorch",
+    "playwright": "playwright-python",
+    "build": "python-build",
+}
 
 
 def repository_files() -> list[Path]:
@@ -286,15 +276,25 @@ def test_ci_runs_the_documented_test_command_last():
     assert job["steps"][-1] == {"run": "bash .ci/run"}
 
 
-# --- the package's floors ---------------------------------------------------------
+# --- the package's rooms -----------------------------------------------------------
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
-def modules_of(package: Path) -> list[tuple[str, Path]]:
-    """Each source file with its module; a subpackage counts as one module."""
-    return [
-        (path.relative_to(package).parts[0].removesuffix(".py"), path)
-        for path in sorted(package.rglob("*.py"))
-    ]
+def name_of(path: Path) -> str:
+    """Return a module's name within the package: "core.metrics", "core.__init__"."""
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def module_named(words: tuple[str, ...]) -> str:
+    """Return the module that an imported name is, or is in."""
+    for n in range(len(words), 0, -1):
+        place = PACKAGE.joinpath(*words[:n])
+        if place.with_suffix(".py").is_file():
+            return ".".join(words[:n])
+        if place.is_dir():
+            return ".".join((*words[:n], "__init__"))
+    return "__init__"
 
 
 def imported_modules(source: str, path_in_package: Path) -> set[str]:
@@ -310,7 +310,7 @@ def imported_modules(source: str, path_in_package: Path) -> set[str]:
             names = [(*base, alias.name) for alias in node.names]
         else:
             continue
-        found |= {(*name, "__init__")[1] for name in names if name[0] == "deepsvdd"}
+        found |= {module_named(name[1:]) for name in names if name[0] == "deepsvdd"}
     return found
 
 
@@ -319,51 +319,142 @@ def imported_modules(source: str, path_in_package: Path) -> set[str]:
     [
         ("import numpy, torch.nn", set()),
         ("import deepsvdd", {"__init__"}),
-        ("import deepsvdd.metrics as m", {"metrics"}),
-        ("from deepsvdd import metrics, plots", {"metrics", "plots"}),
-        ("from deepsvdd.metrics import auc", {"metrics"}),
-        ("from . import metrics", {"metrics"}),
-        ("def f():\n    from .metrics import auc", {"metrics"}),
+        ("import deepsvdd.core.metrics as m", {"core.metrics"}),
+        ("from deepsvdd import errors, files", {"errors", "files"}),
+        # Asks __init__, which may load anything.
+        ("from deepsvdd import metrics", {"__init__"}),
+        ("from deepsvdd.core.metrics import auc", {"core.metrics"}),
+        ("from deepsvdd.core import metrics", {"core.metrics"}),
+        ("from deepsvdd.datasets import Dataset", {"datasets.__init__"}),
+        ("from . import options", {"cli.options"}),
+        ("def f():\n    from .options import nu", {"cli.options"}),
     ],
 )
 def test_imported_modules_sees_every_form(source, expected):
-    assert imported_modules(source, Path("cli.py")) == expected
+    assert imported_modules(source, Path("cli/fit.py")) == expected
 
 
-@pytest.mark.parametrize(
-    ("module", "path"),
-    [
-        pytest.param(module, path, id=path.relative_to(PACKAGE).as_posix())
-        for module, path in modules_of(PACKAGE)
-    ],
-)
-def test_imports_point_down(module, path):
-    assert module in FLOOR, (
-        f"{module} stands on no floor yet: add it to FLOORS in {Path(__file__).name}, "
-        "above every module that it imports"
-    )
-    imports = imported_modules(path.read_text("utf-8"), path.relative_to(PACKAGE))
-    for other in sorted(imports - {module}):
-        # `from . import name` asks __init__ for anything that is not a module.
-        floor = FLOOR.get(other, FLOOR["__init__"])
-        assert floor < FLOOR[module], (
-            f"{module} (floor {FLOOR[module]}) imports {other} (floor {floor}); "
-            "imports must point down"
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """What each module imports."""
+    return {
+        name_of(path): imported_modules(
+            path.read_text("utf-8"), path.relative_to(PACKAGE)
         )
+        for path in MODULES
+    }
+
+
+def floor_of(module: str) -> int:
+    """Return a module's floor; the doors are above all floors."""
+    if module in DOORS:
+        return len(ROOMS)
+    room, dot, _ = module.partition(".")
+    return ROOMS.index(room if dot else GROUND)
+
+
+def test_every_folder_is_a_room():
+    folders = {
+        path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()
+    }
+    assert folders == set(ROOMS) - {GROUND}
+
+
+@pytest.mark.parametrize("module", [name_of(path) for path in MODULES])
+def test_imports_point_down(module, imports):
+    for other in sorted(imports[module]):
+        assert floor_of(other) <= floor_of(module), (
+            f"{module} imports {other}, of a room above its own; imports must point "
+            f"down: the rooms are {', '.join(ROOMS)}"
+        )
+
+
+def test_no_module_imports_itself_in_a_circle(imports):
+    """Within a room, too, there is an order from the ground up."""
+    sorter = graphlib.TopologicalSorter(
+        {
+            module: others - DOORS
+            for module, others in imports.items()
+            if module not in DOORS
+        }
+    )
+    assert list(sorter.static_order())  # raises CycleError, which names the circle
+
+
+def test_only_the_package_itself_looks_into_the_engine(texts):
+    """Outside, names of deepsvdd serve, but for chapters that are about the engine."""
+    inside = re.compile(r"deepsvdd\.core\._engine")
+    chapters = {
+        "book/07-one-class.ipynb",
+        "book/09-gpu.ipynb",
+        "book/11-reproduction.ipynb",
+    }
+    seen = {
+        name
+        for name, text in texts.items()
+        if inside.search(text)
+        and not name.startswith(("deepsvdd/", "tests/", "benchmarks/", "book/figures/"))
+    }
+    assert seen <= chapters | {"book/api.md", "CHANGELOG.md", "pyproject.toml"}
+
+
+def test_every_room_says_what_is_in_it():
+    for room in ROOMS[1:]:
+        said = ast.get_docstring(
+            ast.parse((PACKAGE / room / "__init__.py").read_text())
+        )
+        assert "Touch it to" in said, room
+        inside = {p.stem for p in (PACKAGE / room).glob("*.py")} - {"__init__"}
+        inside |= {p.parent.name for p in (PACKAGE / room).glob("[a-z]*/__init__.py")}
+        assert not {name for name in inside if not re.search(rf"\b{name}\b", said)}, (
+            room
+        )
+    readme = (PACKAGE / "core/_engine/README.md").read_text("utf-8")
+    engine = {p.name for p in (PACKAGE / "core/_engine").glob("*.py")} - {"__init__.py"}
+    assert set(re.findall(r"^\| `(\w+\.py)`", readme, re.MULTILINE)) == engine
+
+
+def test_the_tree_in_contributing_names_every_room(texts):
+    tree = texts["CONTRIBUTING.md"].partition("```text\n")[2].partition("```")[0]
+    assert {*ROOMS, "_engine"} <= set(re.findall(r"(\w+)/", tree))
+
+
+def test_tests_mirror_the_rooms():
+    """A room's tests are in the folder of its name, and named after its modules."""
+    tests = ROOT / "tests"
+    for path in sorted(tests.rglob("test_*.py")):
+        room = path.parent.relative_to(tests).as_posix()
+        if room in ("book", ".") or path.stem == "test_assignments":
+            # The book's and the course's own sources, and what spans rooms.
+            continue
+        modules = {p.stem for p in (PACKAGE / room).glob("*.py")} - {"__init__"}
+        modules |= {p.parent.name for p in (PACKAGE / room).glob("*/__init__.py")}
+        named = path.stem.removeprefix("test_")
+        assert any(re.match(rf"{module}(_|$)", named) for module in modules), path
+
+
+@pytest.mark.parametrize("folder", ["deepsvdd", "tests", "benchmarks", "book"])
+def test_modules_are_short(folder):
+    """Nobody should have to scroll to see what a module does."""
+    lengths = {
+        p: len(p.read_text("utf-8").splitlines()) for p in (ROOT / folder).rglob("*.py")
+    }
+    assert not {p.relative_to(ROOT): n for p, n in lengths.items() if n > 600}
 
 
 def test_package_imports_nothing_from_around_it():
     around = re.compile(
         r"^\s*(?:from|import) (?:tests|benchmarks|book)\b", re.MULTILINE
     )
-    assert not [m for m, path in modules_of(PACKAGE) if around.search(path.read_text())]
+    assert not [path for path in MODULES if around.search(path.read_text())]
 
 
 # --- what is committed ------------------------------------------------------------
 
 
 def test_bundled_data_is_small_and_has_its_licence():
-    data = [path for path in (PACKAGE / "data").rglob("*") if path.is_file()]
+    bundled = PACKAGE / "datasets/bundled"
+    data = [path for path in bundled.rglob("*") if path.is_file()]
     assert any(path.name.startswith("LICENSE") for path in data)
     assert sum(path.stat().st_size for path in data) <= 12 * MEGABYTE
 

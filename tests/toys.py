@@ -1,9 +1,15 @@
-"""Small problems to train on, and the training loop written by hand."""
+"""Small problems to train on, networks, detectors; and the training loop by hand."""
 
+import json
+import struct
+
+import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
-from deepsvdd import Dataset, Phase
+from deepsvdd import Dataset, DeepSVDD, Phase, Recipe, Split, build_autoencoder
+from deepsvdd.reproduction.tasks import Settings
 
 QUICK = Phase(lr=3e-3, n_epochs=2, batch_size=64, schedule="one-cycle")
 
@@ -79,3 +85,109 @@ def loop_by_hand(module, loss_function, x, phase, seed):
             total += loss.item() * len(chunk)
         losses.append(total / len(x))
     return losses
+
+
+# --------------------------------------------------------------- problems for detectors
+
+
+def make_images(n=40, shape=(12, 12), seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (n, *shape), dtype=np.uint8)
+
+
+def make_vectors(n=60, d=5, seed=0):
+    return np.random.default_rng(seed).normal(size=(n, d))
+
+
+STEP = Phase(n_epochs=1, batch_size=16, schedule="one-cycle")
+SHORT = Recipe(pretraining=STEP, training=STEP, warm_up_epochs=0, radius_every=1)
+STILL = Recipe(pretraining=Phase(n_epochs=0), training=Phase(n_epochs=0))
+
+
+def short(**parameters):
+    return DeepSVDD(**({"recipe": SHORT, "random_state": 0} | parameters))
+
+
+class Flat(nn.Module):
+    """A network of somebody's own: images to representations of size 6."""
+
+    def __init__(self, n_in=144, bias=False, activation=None):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.first = nn.Linear(n_in, 8, bias=bias)
+        self.activation = activation or nn.LeakyReLU()
+        self.second = nn.Linear(8, 6, bias=False)
+
+    def forward(self, x):
+        return self.second(self.activation(self.first(self.flatten(x))))
+
+
+class Unflat(nn.Sequential):
+    def __init__(self, shape=(1, 12, 12)):
+        super().__init__(nn.Linear(6, int(np.prod(shape))), nn.Unflatten(1, shape))
+
+
+# -------------------------------------------------------------------------- model files
+
+
+class Tiny(nn.Module):
+    """A custom network of so few weights that every byte of its file can be damaged."""
+
+    def __init__(self, width=2):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1, affine=False)
+        self.head = nn.Linear(4, width, bias=False)
+
+    def forward(self, x):
+        return self.head(F.adaptive_avg_pool2d(self.norm(x), 2).flatten(1))
+
+
+def header_of(content):
+    (length,) = struct.unpack("<Q", content[:8])
+    return json.loads(content[8 : 8 + length])
+
+
+class Evil:
+    """Unpickling it leaves a trace."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+# ----------------------------------------------------------------------- named networks
+
+SHAPES = {
+    "mnist_LeNet": (1, 28, 28),
+    "cifar10_LeNet": (3, 32, 32),
+    "cifar10_LeNet_ELU": (3, 32, 32),
+    "gtsrb_LeNet": (3, 32, 32),
+    "mlp": (30,),
+}
+
+
+def build(name, seed=0, dtype=torch.float64):
+    torch.manual_seed(seed)
+    return build_autoencoder(name, SHAPES[name]).to(dtype)
+
+
+def batch(name, n=4, seed=0, dtype=torch.float64):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.rand((n, *SHAPES[name]), generator=generator, dtype=dtype)
+
+
+# ------------------------------------------------------------------------------- sweeps
+
+CPU = Settings(device="cpu")
+BOTH = ("one-class", "soft-boundary")
+
+
+def small(split):
+    """A problem that trains in a moment: 400 training and 500 test images."""
+    return Split(
+        x_train=split.x_train[:400],
+        x_test=split.x_test[:500],
+        y_test=split.y_test[:500],
+        normal_classes=split.normal_classes,
+    )

@@ -23,14 +23,14 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from deepsvdd import DeepSVDD, Recipe, get_recipe, load_dataset, one_vs_rest
+from deepsvdd.core._engine.devices import PRECISIONS, resolve_device
+from deepsvdd.core.metrics import roc_auc
+from deepsvdd.core.networks import default_network
+from deepsvdd.core.plots import extremes
+from deepsvdd.core.recipes import shortened
 from deepsvdd.datasets import DATASETS, Dataset
-from deepsvdd.devices import PRECISIONS, resolve_device
-from deepsvdd.experiments import provenance
 from deepsvdd.files import atomic_write
-from deepsvdd.metrics import roc_auc
-from deepsvdd.networks import default_network
-from deepsvdd.plots import extremes
-from deepsvdd.recipes import shortened
+from deepsvdd.reproduction.provenance import provenance
 
 SHOWN, COLUMNS = 32, 8  # images of each kind, in rows of eight
 PER_PICTURE = 5  # classes

@@ -1,4 +1,19 @@
-"""The command line: ``deepsvdd train | fit | score | …``, a module each."""
+"""The command line: ``deepsvdd train | fit | score | …``, a module each.
+
+Touch it to add an option (in the module of the command's name) or a command (a module,
+and its name in ``COMMANDS``). Besides the commands ``train``, ``fit``, ``score``,
+``info``, ``sweep``, ``report``, ``signs``, ``attack`` and ``adversarial``:
+
+========== ==========================================================================
+module     holds
+========== ==========================================================================
+options    options that several commands have
+inputs     reading what is to be trained on or scored: arrays, images, folders
+config     the settings of ``train``: where each comes from, and config.json
+run_log    what ``train`` says, on the terminal and in log.txt
+pictures   the pictures that ``train`` and ``report`` draw
+========== ==========================================================================
+"""
 
 from __future__ import annotations
 

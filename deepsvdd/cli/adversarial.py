@@ -7,14 +7,14 @@ from typing import Any
 
 import click
 
-from deepsvdd.adversarial import run_experiment
-from deepsvdd.attacks import AdversarialSet
+from deepsvdd.adversarial.examples import AdversarialSet
+from deepsvdd.adversarial.experiment import run_experiment
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.options import whole_numbers
+from deepsvdd.core.networks import NETWORKS
 from deepsvdd.datasets import DATASETS, load_dataset
-from deepsvdd.networks import NETWORKS
-from deepsvdd.results import Line, ResultsFile
-from deepsvdd.sweeps import METHODS, Settings
+from deepsvdd.reproduction.results import Line, ResultsFile
+from deepsvdd.reproduction.tasks import METHODS, Settings
 
 
 @click.command(name="adversarial", short_help="Test detectors on adversarial examples.")

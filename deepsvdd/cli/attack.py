@@ -10,12 +10,13 @@ from typing import Any
 import click
 import torch
 
-from deepsvdd.attacks import STARTS, attack_class, import_foolbox
-from deepsvdd.classifiers import Classifier, default_phase, train_classifier
+from deepsvdd.adversarial.attacks import import_foolbox
+from deepsvdd.adversarial.classifier import Classifier, default_phase, train_classifier
+from deepsvdd.adversarial.examples import STARTS, attack_class
 from deepsvdd.cli import options as shared
+from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.datasets import DATASETS, Dataset, load_dataset, one_vs_rest
-from deepsvdd.devices import resolve_device
-from deepsvdd.experiments import provenance
+from deepsvdd.reproduction.provenance import provenance
 
 
 @click.command(name="attack", short_help="Make adversarial examples of one class.")

@@ -11,13 +11,13 @@ import numpy as np
 
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.inputs import read_array, refuse_idle
-from deepsvdd.distributed import process_group, rank
-from deepsvdd.estimator import DeepSVDD
-from deepsvdd.feeds import read_images
-from deepsvdd.images import ImageFolder
-from deepsvdd.networks import NETWORKS
-from deepsvdd.recipes import RECIPES
-from deepsvdd.training import OBJECTIVES
+from deepsvdd.core._engine.distributed import process_group, rank
+from deepsvdd.core._engine.feeds import read_images
+from deepsvdd.core.estimator import DeepSVDD
+from deepsvdd.core.networks import NETWORKS
+from deepsvdd.core.recipes import RECIPES
+from deepsvdd.core.training import OBJECTIVES
+from deepsvdd.datasets.images import ImageFolder
 
 
 @click.command(name="fit", short_help="Train on normal images or arrays of your own.")

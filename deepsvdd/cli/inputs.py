@@ -10,7 +10,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsvdd.images import find_images, read_image
+from deepsvdd.datasets.images import find_images, read_image
 
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 Named = tuple[list[str], NDArray]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deepsvdd.devices import PRECISIONS
+from deepsvdd.core._engine.devices import PRECISIONS
 
 data_path = click.option(
     "--data_path", type=click.Path(file_okay=False), help="Folder of the data sets."

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from deepsvdd import reports
-from deepsvdd.cli.train import draw
+from deepsvdd.cli.pictures import draw
 from deepsvdd.files import write_text
-from deepsvdd.results import Line, read_results
+from deepsvdd.reproduction import reports
+from deepsvdd.reproduction.results import Line, read_results
 
 
 @click.command(name="report", short_help="Tables and figures of a sweep's results.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from deepsvdd.cli.inputs import read_input
-from deepsvdd.estimator import DeepSVDD
+from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.files import write_text
 
 

@@ -40,7 +40,7 @@ def command(folder: Path, **options: Any) -> None:
     A small set, to try something:
       deepsvdd signs small --n_train 100 --n_test 50 --n_other_train 20 --seed 1
     """
-    from deepsvdd.signs import SIGNS, write_signs
+    from deepsvdd.datasets.signs import SIGNS, write_signs
 
     target = write_signs(folder, **options, verbose=True)
     n_train, n_test = (

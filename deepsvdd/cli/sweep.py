@@ -12,19 +12,12 @@ from tqdm import tqdm
 
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.options import whole_numbers
+from deepsvdd.core.networks import NETWORKS
 from deepsvdd.datasets import DATASETS
-from deepsvdd.engines import ENGINES, run_locally, run_on_ray
-from deepsvdd.networks import NETWORKS
-from deepsvdd.results import Line, ResultsFile, key_of
-from deepsvdd.sweeps import (
-    METHODS,
-    Settings,
-    Task,
-    check_file,
-    lost_scores,
-    plan,
-    sweep,
-)
+from deepsvdd.reproduction.executors import EXECUTORS, run_locally, run_on_ray
+from deepsvdd.reproduction.results import Line, ResultsFile, key_of
+from deepsvdd.reproduction.sweeps import lost_scores, sweep
+from deepsvdd.reproduction.tasks import METHODS, Settings, Task, check_file, plan
 
 
 def class_names(text: str) -> list[int | str] | None:
@@ -36,7 +29,7 @@ def class_names(text: str) -> list[int | str] | None:
     return [part.strip() for part in text.split(",")]
 
 
-@click.command(name="sweep", short_help="Run a grid of experiments, and resume it.")
+@click.command(name="sweep", short_help="Train and test a grid, and resume it.")
 @click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--dataset",
@@ -85,8 +78,10 @@ def class_names(text: str) -> list[int | str] | None:
 @shared.precision
 @shared.data_path
 @click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
+    "--executor",
+    "--engine",  # its name in 0.1, and in the commands that results tell
+    "executor",
+    type=click.Choice(EXECUTORS),
     default="local",
     show_default=True,
     help="Processes of this machine, or a Ray cluster (pip install "
@@ -113,7 +108,7 @@ def command(
     recipes: tuple[str, ...],
     seeds: str,
     ensembles: bool,
-    engine: str,
+    executor: str,
     jobs: int | None,
     threads: int,
     address: str | None,
@@ -133,10 +128,10 @@ def command(
     Colour images, with shorter training:
       deepsvdd sweep cifar10.jsonl --dataset cifar10 --recipe fast:7+7 --seeds 0-2
     On a cluster that runs already:
-      deepsvdd sweep all.jsonl --seeds 0-9 --engine ray --address auto
+      deepsvdd sweep all.jsonl --seeds 0-9 --executor ray --address auto
     """
     grid = Settings(**settings)
-    if engine == "local":
+    if executor == "local":
         if address:
             raise ValueError(f"address is for engine ray; got {address!r}")
         run: Any = partial(run_locally, n_jobs=jobs, n_threads=threads)
@@ -164,7 +159,7 @@ def command(
 
 
 def carry_out(
-    tasks: list[Task], file: ResultsFile, engine: Any, ensembles: bool
+    tasks: list[Task], file: ResultsFile, executor: Any, ensembles: bool
 ) -> list[str]:
     """Run the sweep with a progress bar; return what failed."""
     check_file(tasks, file)  # before its runs are said to be done
@@ -195,7 +190,7 @@ def carry_out(
         sweep(
             tasks,
             file,
-            engine,
+            executor,
             ensembles=ensembles,
             on_run=on_run,
             on_failure=on_failure,

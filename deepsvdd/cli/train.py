@@ -2,19 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import secrets
 import shutil
-import sys
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
+from deepsvdd.cli.config import (
+    Settings,
+    checkpoint_folder,
+    class_list,
+    printable,
+    recipe_of,
+    resolve_settings,
+    write_json,
+)
+from deepsvdd.cli.pictures import draw_curves, draw_extremes
+from deepsvdd.cli.run_log import (
+    describe_results,
+    describe_split,
+    describe_training,
+    log_to,
+    report,
+)
+from deepsvdd.core._engine.devices import PRECISIONS, resolve_device
+from deepsvdd.core._engine.distributed import from_first, process_group, rank
+from deepsvdd.core.estimator import DeepSVDD
+from deepsvdd.core.evaluation import (
+    test_results,
+    untrained_aucs,
+)
+from deepsvdd.core.networks import NETWORKS
+from deepsvdd.core.recipes import (
+    FIRST_LAYERS,
+    OPTIMIZERS,
+    RECIPES,
+    SCHEDULES,
+    Phase,
+    Recipe,
+)
+from deepsvdd.core.training import OBJECTIVES
 from deepsvdd.datasets import (
     DATASETS,
     PREPROCESSING,
@@ -22,48 +51,9 @@ from deepsvdd.datasets import (
     load_dataset,
     one_vs_rest,
 )
-from deepsvdd.devices import PRECISIONS, resolve_device
-from deepsvdd.distributed import from_first, process_group, rank
 from deepsvdd.errors import ModelFileError
-from deepsvdd.estimator import DeepSVDD
-from deepsvdd.experiments import (
-    mean_and_std,
-    phase_seconds,
-    provenance,
-    test_results,
-    untrained_aucs,
-)
-from deepsvdd.files import write_text
-from deepsvdd.networks import NETWORKS
-from deepsvdd.published import paper_auc
-from deepsvdd.recipes import (
-    FIRST_LAYERS,
-    OPTIMIZERS,
-    RECIPES,
-    SCHEDULES,
-    Phase,
-    Recipe,
-    get_recipe,
-)
-from deepsvdd.training import OBJECTIVES
+from deepsvdd.reproduction.provenance import provenance
 
-# Options of one training phase (with the prefix ae_: pretraining) and their fields.
-# An option that is repeated for several values is named in the singular.
-PHASE_FIELDS = {
-    field.name.replace("milestones", "milestone"): field.name for field in fields(Phase)
-}
-# JSON's types of an option's values; a whole number will do for a float.
-JSON_KINDS: dict[type, tuple[type, ...]] = {
-    type(click.BOOL): (bool,),
-    type(click.INT): (int,),
-    click.IntRange: (int,),
-    type(click.FLOAT): (float, int),
-    type(click.STRING): (str, int),  # the authors' normal_class is a number
-}
-NO_DEFAULT = ("recipe", "data_path", "load_config", "load_model")
-SHOWN = 32  # images in normals.png and outliers.png, as in the authors' code
-
-Settings = dict[str, Any]
 log = logging.getLogger("deepsvdd")
 
 
@@ -228,123 +218,6 @@ def command(ctx: click.Context, **_: Any) -> None:
     run(resolve_settings(ctx))
 
 
-# --------------------------------------------------------------------------- settings
-
-
-def resolve_settings(ctx: click.Context) -> Settings:
-    """Merge what settings come from: option > --recipe > --load_config > default."""
-    from_file = read_config(ctx, ctx.params["load_config"])
-    from_recipe: Settings = {}
-    if ctx.params["recipe"]:
-        network = ctx.params["net_name"]
-        from_recipe = recipe_settings(get_recipe(ctx.params["recipe"], network))
-    settings = dict(ctx.params)
-    for name in settings:
-        if ctx.get_parameter_source(name) == ParameterSource.DEFAULT:
-            settings[name] = from_recipe.get(name, from_file.get(name, settings[name]))
-    given = ctx.get_parameter_source("pretrain") != ParameterSource.DEFAULT
-    restored = "pretrain" in from_file and from_file.get("load_model")
-    if settings["load_model"] and not (given or restored):
-        settings["pretrain"] = False
-    if settings["seed"] == -1:
-        settings["seed"] = interrupted_seed(settings)
-    return settings
-
-
-def checkpoint_folder(settings: Settings) -> Path:
-    """Where a run keeps its checkpoints until it is done."""
-    folder: Path = settings["xp_path"]
-    return folder / "checkpoints"
-
-
-def interrupted_seed(settings: Settings) -> int:
-    """Draw a seed, or find the one that a run to be resumed has drawn."""
-    if settings["checkpoint_every"] and checkpoint_folder(settings).exists():
-        config = json.loads((settings["xp_path"] / "config.json").read_text())
-        return int(config["seed"])
-    return secrets.randbelow(2**31)
-
-
-def recipe_settings(recipe: Recipe) -> Settings:
-    """Express a recipe in options."""
-    phases = {"": recipe.training, "ae_": recipe.pretraining}
-    return {
-        "warm_up_epochs": recipe.warm_up_epochs,
-        "radius_every": recipe.radius_every,
-        "first_layer": recipe.first_layer,
-        **{
-            prefix + name: getattr(phase, field)
-            for prefix, phase in phases.items()
-            for name, field in PHASE_FIELDS.items()
-        },
-    }
-
-
-def recipe_of(settings: Settings) -> Recipe:
-    """Build the recipe that options describe."""
-
-    def phase(prefix: str) -> Phase:
-        values = {f: settings[prefix + name] for name, f in PHASE_FIELDS.items()}
-        values["lr_milestones"] = tuple(values["lr_milestones"])
-        try:
-            return Phase(**values)
-        except ValueError as error:  # starts with the field's name
-            raise ValueError(f"{prefix}{error}") from None
-
-    return Recipe(
-        pretraining=phase("ae_"),
-        training=phase(""),
-        warm_up_epochs=settings["warm_up_epochs"],
-        radius_every=settings["radius_every"],
-        first_layer=settings["first_layer"],
-    )
-
-
-def read_config(ctx: click.Context, path: Path | None) -> Settings:
-    """Read a config.json, ours or the authors', and check every value in it."""
-    if path is None:
-        return {}
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"load_config {str(path)!r} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"load_config {str(path)!r} must hold a JSON object")
-    parameters = {parameter.name: parameter for parameter in ctx.command.params}
-    unknown = sorted(set(content) - set(parameters))
-    if unknown:
-        raise ValueError(f"load_config {str(path)!r} has unknown settings: {unknown}")
-    content.pop("recipe", None)  # its values stand in the file one by one
-    return {
-        name: json_value(ctx, parameters[name], value)
-        for name, value in content.items()
-    }
-
-
-def json_value(ctx: click.Context, parameter: click.Parameter, value: object) -> object:
-    """Check one value of a config file as click checks the same option's text."""
-    if value is None and parameter.name in NO_DEFAULT:
-        return None
-    kinds = JSON_KINDS.get(type(parameter.type), (str,))
-    values = value if parameter.multiple and isinstance(value, list) else [value]
-    if not all(type(v) in kinds for v in values):  # True is no whole number
-        raise click.BadParameter(f"load_config has {value!r}", ctx=ctx, param=parameter)
-    return parameter.type_cast_value(ctx, value)
-
-
-def class_list(text: str) -> list[int | str]:
-    """Read ``3``, ``cat`` or ``3,5``."""
-    parts = [part.strip() for part in str(text).split(",")]
-    return [
-        int(part) if part.removeprefix("-").isdecimal() else part
-        for part in parts
-        if part
-    ]
-
-
-# ------------------------------------------------------------------------------- run
-
-
 def run(settings: Settings) -> None:
     """Carry out one experiment and write all that comes of it.
 
@@ -469,168 +342,3 @@ def warm_start(detector: DeepSVDD, path: str, split: Split) -> None:
         )
     detector.set_params(warm_start=True)
     detector.members_ = stored.members_
-
-
-# ------------------------------------------------------------------------- reporting
-
-
-def report(line: str) -> None:
-    """Print a line, and log it."""
-    click.echo(line)
-    if line:
-        log.info(line)
-
-
-class RunLog(logging.FileHandler):
-    """A log file whose failure is worth one warning, not a traceback a line."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        """Give up on the file."""
-        log.removeHandler(self)
-        _, error, _ = sys.exc_info()
-        click.secho(f"warning: no more log in '{self.baseFilename}': {error}", err=True)
-
-
-def log_to(path: Path) -> None:
-    """Send the package's log, a line an epoch, to a file of this run alone."""
-    handler = RunLog(path, mode="w", encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
-    for old in log.handlers[:]:
-        log.removeHandler(old)
-        old.close()
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-    log.propagate = False
-
-
-def describe_split(name: str, split: Split, classes: tuple[str, ...]) -> str:
-    """Say what is normal, and how many images there are."""
-    normal = " and ".join(classes[index] for index in split.normal_classes)
-    anomalies = int(split.y_test.sum())
-    return (
-        f"{name}, normal: {normal}; {len(split.x_train)} training "
-        f"images; test: {len(split.y_test) - anomalies} normal, {anomalies} anomalies"
-    )
-
-
-def describe_training(detector: DeepSVDD) -> list[str]:
-    """Summarise each phase: epochs, seconds, last loss of the first member."""
-    lines = []
-    members = len(detector.members_)
-    for phase, history in detector.members_[0].history.items():
-        if history["epoch"]:
-            lines.append(
-                f"{phase:<12} {len(history['epoch']):4d} epochs"
-                f"{f' × {members} members' if members > 1 else ''}  "
-                f"{phase_seconds(detector, phase):7.1f} s   "
-                f"last loss {history['loss'][-1]:.4g}"
-            )
-    return lines
-
-
-def describe_results(settings: Settings, split: Split, results: Settings) -> list[str]:
-    """Lay the test AUC beside the untrained network's and the paper's, in per cent."""
-    low, high = (100 * bound for bound in results["auc_interval"])
-    control, spread = mean_and_std(results["untrained_auc"])
-    objective = settings["objective"]
-    members = settings["n_members"]
-    name = f"{objective}, {members} members" if members > 1 else objective
-    lines = [
-        f"scoring      {len(split.y_test):,} images in {results['test_time']:.2f} s",
-        "",
-        "test AUC in %",
-        f"  Deep SVDD, {name:<22}{100 * results['test_auc']:6.1f}"
-        f"        95 % bootstrap interval {low:.1f}–{high:.1f}",
-        f"  {'untrained network':<33}{100 * control:6.1f} ± {100 * spread:<4.1f} "
-        f"{len(results['untrained_auc'])} seeds",
-    ]
-    paper = paper_auc(results["dataset"], split.normal_classes, objective)
-    # The paper's stop signs stand against adversarial ones, not against other signs.
-    if paper and results["dataset"] != "gtsrb":
-        mean, std = paper
-        lines.append(
-            f"  {f'paper, {objective}':<33}{mean:6.1f} ± {std:<4.1f} 10 seeds, Table 1"
-        )
-    lines += [
-        "",
-        f"average precision {100 * results['average_precision']:.1f} %; with 95 % of "
-        f"the anomalies found, {100 * results['fpr_at_95_tpr']:.1f} % false alarms",
-    ]
-    if results["test_auc"] <= max(results["untrained_auc"]):
-        lines.append("warning: no better than the best untrained network")
-    return lines
-
-
-def printable(settings: Settings) -> Settings:
-    """Make settings fit for JSON: paths as text, and without load_config itself."""
-    return {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in settings.items()
-        if name != "load_config"
-    }
-
-
-def write_json(path: Path, content: Settings) -> None:
-    """Write a JSON file whole or not at all."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-# -------------------------------------------------------------------------- pictures
-
-
-def draw_extremes(
-    folder: Path, detector: DeepSVDD, split: Split, results: Settings
-) -> None:
-    """Draw the most normal and the most anomalous images of the normal class."""
-    from deepsvdd import plots
-
-    normal = [row for row in results["test_scores"] if row[1] == 0]
-    indices = [row[0] for row in normal]
-    shown = min(SHOWN, len(normal))
-    lowest, highest = plots.extremes([row[2] for row in normal], shown)
-    for name, title, chosen in (
-        ("normals", f"{shown} most normal test images of the normal class", lowest),
-        (
-            "outliers",
-            f"{shown} most anomalous test images of the normal class",
-            highest,
-        ),
-    ):
-        images = split.x_test[[indices[i] for i in chosen]]
-        draw(folder / f"{name}.png", plots.image_grid, images, title=title)
-
-
-def draw_curves(
-    folder: Path, detector: DeepSVDD, split: Split, results: Settings
-) -> None:
-    """Draw ROC curve, score histograms and loss curves."""
-    from deepsvdd import plots
-
-    scores = [row[2] for row in results["test_scores"]]
-    draw(folder / "roc.png", plots.roc_curve, split.y_test, scores)
-    draw(
-        folder / "scores.png",
-        plots.score_histogram,
-        split.y_test,
-        scores,
-        threshold=results["threshold"],
-    )
-    for phase, history in detector.members_[0].history.items():
-        if history["epoch"]:
-            draw(folder / f"{phase}_loss.png", plots.learning_curves, history)
-
-
-def draw(path: Path, plot: Callable[..., Any], *data: Any, **options: Any) -> None:
-    """Draw one picture to one file."""
-    import matplotlib
-
-    matplotlib.use("Agg")  # files only: works without a display
-    import matplotlib.pyplot as plt
-
-    from deepsvdd import plots
-
-    axes = plot(*data, **options)
-    try:
-        plots.save(axes, path)
-    finally:
-        plt.close(axes.figure)

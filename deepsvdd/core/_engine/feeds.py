@@ -1,0 +1,317 @@
+"""Where a training gets its batches: one tensor on the device, or a stream of images.
+
+Indices decide what is read, so that the order of samples has one home, the training
+loop.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from multiprocessing import get_all_start_methods, get_context
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from deepsvdd.core._engine.distributed import n_processes, share
+from deepsvdd.core.metrics import as_numpy
+from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.datasets.images import ImageArray
+from deepsvdd.datasets.samples import image_batch
+
+STREAMED_BATCH = 250  # images that are read, or scored, at a time
+
+
+class Feed(ABC):
+    """Preprocessed samples, read batch by batch.
+
+    Attributes
+    ----------
+    device : torch.device
+        Where batches arrive.
+    n_stacked : int
+        M, if there are M sets of n samples, one for each network of a stack; else 0.
+    """
+
+    device: torch.device
+    n_stacked: int = 0
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Count the samples n (of one set)."""
+
+    @abstractmethod
+    def read(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield a batch (b, ...) for each tensor of indices (b,), or (M, b)."""
+
+    @abstractmethod
+    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+        """Yield this process's share of the samples in order, (b, ...) or (M, b, ...).
+
+        Every process gets every W-th sample, of W processes.
+        """
+
+    def members(self, n: int) -> list[Feed]:
+        """Return the feed of each of n networks."""
+        return [self] * n
+
+    @abstractmethod
+    def n_distinct(self) -> int:
+        """Count the samples that differ, as far as it can be known."""
+
+    @abstractmethod
+    def fingerprint(self) -> bytes:
+        """Tell these samples from others."""
+
+
+class InMemory(Feed):
+    """One tensor on the training device; a batch is an indexed read.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, ...), or (M, n, ...) if stacked
+    stacked : bool, default=False
+        One set of samples for each network of a stack.
+    """
+
+    def __init__(self, x: Tensor, stacked: bool = False) -> None:
+        self.x = x
+        self.device = x.device
+        self.n_stacked = len(x) if stacked else 0
+
+    def __len__(self) -> int:
+        """Count the samples n (of one set)."""
+        return self.x.shape[1 if self.n_stacked else 0]
+
+    def read(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield a batch for each tensor of indices."""
+        sets = torch.arange(self.n_stacked, device=self.device)[:, None]
+        for part in parts:
+            yield self.x[sets, part] if self.n_stacked else self.x[part]
+
+    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+        """Yield this process's share of the samples in order."""
+        if self.n_stacked:
+            yield from self.x.split(batch_size, dim=1)
+        else:
+            yield from share(self.x).split(batch_size)
+
+    def members(self, n: int) -> list[Feed]:
+        """Return the feed of each of n networks."""
+        return [InMemory(x) for x in self.x] if self.n_stacked else [self] * n
+
+    def n_distinct(self) -> int:
+        """Count the samples that differ (slow: sorts them)."""
+        return len(self.x.flatten(1).unique(dim=0))
+
+    def fingerprint(self) -> bytes:
+        """Hash all values."""
+        values = self.x.cpu().contiguous().numpy()
+        return hashlib.sha256(values.tobytes()).digest()
+
+
+class Stream(Feed):
+    """Images read and preprocessed by other processes while this one trains.
+
+    Parameters
+    ----------
+    images : Dataset
+        Item i is an image (h, w) or (c, h, w), or a tuple that begins with one.
+    shape : (c, h, w)
+        Shape that every image must have.
+    preprocessor : Preprocessor, optional
+        Without it, images arrive as they are.
+    device : torch.device
+    n_workers : int
+        Reading processes; with 0, the training's own does it.
+
+    Raises
+    ------
+    ValueError
+        At the first read: if an image is unusable; or if the images cannot be pickled,
+        where the reading processes need that (in a process group, or not on Linux).
+    """
+
+    def __init__(
+        self,
+        images: Dataset[Any],
+        shape: tuple[int, ...],
+        preprocessor: Preprocessor | None,
+        device: torch.device,
+        n_workers: int,
+    ) -> None:
+        self.images = _Batches(images, shape, preprocessor)
+        self.device = device
+        self._plan = _Plan()
+        self._loader: DataLoader[Any] = DataLoader(
+            self.images,
+            sampler=self._plan,
+            batch_size=None,  # an item of the plan is a batch
+            num_workers=n_workers,
+            persistent_workers=n_workers > 0,
+            pin_memory=device.type == "cuda",
+            multiprocessing_context=_start_method(n_workers),
+            generator=torch.Generator(),  # not to draw from the global one
+        )
+
+    def __len__(self) -> int:
+        """Count the images."""
+        return len(self.images.images)  # type: ignore[arg-type]
+
+    def read(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
+        """Yield a batch for each tensor of indices."""
+        self._plan.parts = [part.tolist() for part in parts]
+        for batch in self._batches():
+            if isinstance(batch, str):  # what was wrong with it
+                raise ValueError(batch)
+            batch = batch.to(self.device, non_blocking=True)
+            yield batch.contiguous(memory_format=torch.channels_last)
+
+    def _batches(self) -> Iterator[Any]:
+        """Start the reading processes, or hand them the next plan."""
+        try:
+            return iter(self._loader)
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            raise ValueError(
+                "X must be a data set that pickle takes, as the reading processes get "
+                f"it that way; got {error}: define it at the top level of a module, "
+                "without lambdas, or set n_workers=0"
+            ) from error
+
+    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+        """Yield this process's share of the images in order."""
+        size = min(batch_size, STREAMED_BATCH)
+        return self.read(share(torch.arange(len(self))).split(size))
+
+    def n_distinct(self) -> int:
+        """Assume that all images differ: to know, all would have to be in memory."""
+        return len(self)
+
+    def fingerprint(self) -> bytes:
+        """Hash the number of images, their preprocessing, and a hundred of them."""
+        some = np.linspace(0, len(self) - 1, 100).astype(int)
+        chosen = self.images[sorted(set(some.tolist()))]
+        if isinstance(chosen, str):
+            raise ValueError(chosen)
+        digest = hashlib.sha256(str(len(self)).encode())
+        digest.update(chosen.contiguous().numpy().tobytes())
+        return digest.digest()
+
+
+def _start_method(n_workers: int) -> BaseContext | None:
+    """Choose how reading processes begin; None is torch's own choice.
+
+    A process group has threads, and a copy of a process with threads (a fork) may wait
+    for ever for a lock that one of them held, CPython's own among them. So there, a
+    server without threads forks.
+    """
+    if not n_workers or n_processes() == 1:
+        return None
+    if "forkserver" not in get_all_start_methods():
+        return None
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])  # torch is imported once
+    return context
+
+
+class _Plan(Sampler[list[int]]):
+    """The batches of one pass; a loader asks for them anew at each."""
+
+    def __init__(self) -> None:
+        self.parts: list[list[int]] = []
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self.parts)
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+
+class _Batches(Dataset[Any]):
+    """Batches (b, c, h, w) by their indices, preprocessed where they are read."""
+
+    def __init__(
+        self,
+        images: Dataset[Any],
+        shape: tuple[int, ...],
+        preprocessor: Preprocessor | None,
+    ) -> None:
+        self.images = images
+        self.shape = shape
+        self.preprocessor = preprocessor
+
+    def __getitem__(self, indices: list[int]) -> Tensor | str:
+        # An exception would arrive wrapped in a traceback of another process.
+        try:
+            x = read_images(self.images, indices, self.shape)
+        except ValueError as error:
+            return str(error)
+        return x if self.preprocessor is None else self.preprocessor(x).float()
+
+
+def read_images(
+    images: Dataset[Any], indices: Iterable[int], shape: tuple[int, ...] | None = None
+) -> Tensor:
+    """Read images by index into one tensor (b, c, h, w).
+
+    Parameters
+    ----------
+    images : Dataset
+        As for :class:`Stream`.
+    indices : iterable of int
+    shape : (c, h, w), optional
+        The only shape to accept.
+
+    Raises
+    ------
+    ValueError
+        If an image is none, or of another shape; the message names the first such.
+    """
+    indices = list(indices)
+    if hasattr(images, "__getitems__"):
+        items = images.__getitems__(indices)
+    else:
+        items = [images[index] for index in indices]
+    if isinstance(items, np.ndarray | Tensor):
+        batch = as_numpy(items)
+    else:
+        arrays = [as_numpy(i[0] if isinstance(i, tuple | list) else i) for i in items]
+        for index, array in zip(indices, arrays, strict=True):
+            if array.shape != arrays[0].shape:
+                raise ValueError(
+                    f"X must hold images of one shape; got {arrays[0].shape} at index "
+                    f"{indices[0]} and {array.shape} at index {index}"
+                )
+        batch = np.stack(arrays)
+    batch = image_batch(batch, shape, indices)
+    return torch.from_numpy(batch if batch.flags.writeable else batch.copy())
+
+
+def as_images(X: Any) -> Dataset[Any] | None:
+    """Return what is to be streamed: a data set, a memory-mapped array; else None.
+
+    Not an array (n, h, w) of a batch at most: it might be one colour image (c, h, w).
+    """
+    if isinstance(X, Dataset):
+        if not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
+            raise ValueError(
+                "X must be a data set with a length and indices; got "
+                f"{type(X).__name__}"
+            )
+        return X
+    if not isinstance(X, np.memmap):
+        return None
+    if X.ndim > 3 or (X.ndim == 3 and len(X) > STREAMED_BATCH):
+        return ImageArray(X)
+    return None
+
+
+def as_feed(x: Tensor | Feed) -> Feed:
+    """Take a tensor (n, ...) for the feed that it is."""
+    return x if isinstance(x, Feed) else InMemory(x)

@@ -1,0 +1,322 @@
+"""Networks φ for Deep SVDD, and the autoencoders that pretrain them.
+
+The encoder inside an :class:`Autoencoder` *is* the Deep SVDD network; there is no
+second copy. Networks follow the paper's Section 4: no bias terms, unbounded
+activations, a linear head, batch normalisation without affine parameters.
+
+Axis letters: B batch, C channels, H height, W width, D representation.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from deepsvdd.core._engine.devices import tensor_cores
+from deepsvdd.core.layers import NormPool2d, UpConvTranspose2d, conv_norm_pool
+
+Shape = tuple[int, ...]
+GRID = 4  # the LeNet decoders start from a GRID × GRID map
+
+
+@dataclass(frozen=True)
+class LeNetConfig:
+    """What distinguishes one of the paper's LeNet-type networks from another.
+
+    Attributes
+    ----------
+    channels : tuple of int
+        Output channels of each 5×5 convolution; 2×2 pooling follows each.
+    rep_dim : int
+        Dimension D of the representation, a multiple of 16.
+    activation : callable
+        Elementwise, unbounded and increasing (so that it commutes with pooling).
+    xavier : bool
+        Initialise the convolutions with Xavier's uniform rule instead of torch's
+        default, and normalise the code before decoding, as the authors do for CIFAR-10.
+    dense : int
+        Units of a dense layer, with the activation, before the head, a multiple of 16;
+        0 for none.
+    """
+
+    channels: tuple[int, ...]
+    rep_dim: int
+    activation: Callable[[Tensor], Tensor] = F.leaky_relu  # slope 0.01
+    xavier: bool = False
+    dense: int = 0
+
+
+class LeNet(nn.Module):
+    """The paper's encoder: [5×5 convolution, norm, pooling, activation]*, linear head.
+
+    Parameters
+    ----------
+    input_shape : (C, H, W)
+        Shape of one image.
+    config : LeNetConfig
+        Widths, representation, activation.
+    """
+
+    def __init__(self, input_shape: Shape, config: LeNetConfig) -> None:
+        super().__init__()
+        widths = (input_shape[0], *config.channels)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(i, o, 5, padding=2, bias=False) for i, o in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(NormPool2d(width) for width in config.channels)
+        h, w = (side >> len(config.channels) for side in input_shape[1:])
+        features = config.channels[-1] * h * w
+        sizes = (features, config.dense) if config.dense else (features,)
+        self.dense = nn.ModuleList(nn.Linear(*s, bias=False) for s in pairwise(sizes))
+        self.head = nn.Linear(sizes[-1], config.rep_dim, bias=False)
+        self.activation = config.activation
+        if config.xavier:
+            xavier_(self.convs, config.activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (B, C, H, W) to representations (B, D)."""
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = self.activation(conv_norm_pool(conv, norm, x))  # (B, width, H/2, W/2)
+        x = x.flatten(1)
+        for layer in self.dense:
+            x = self.activation(layer(x))  # (B, dense)
+        return self.head(x)  # (B, D)
+
+
+class LeNetDecoder(nn.Module):
+    """Mirror of :class:`LeNet`: nearest up-sampling and transposed 5×5 convolutions.
+
+    The code, or a dense layer's output if the encoder has one, is read as a 4×4 map, a
+    sixteenth of its length in channels. The last ⌈log₂(side/4)⌉ stages
+    double the resolution; the map is cropped to half the image before the last one
+    (for 28×28 images: 4 → 8 → 16, cropped to 14 → 28).
+
+    Parameters
+    ----------
+    input_shape : (C, H, W)
+        Shape of the images to reconstruct.
+    config : LeNetConfig
+        That of the encoder.
+    """
+
+    def __init__(self, input_shape: Shape, config: LeNetConfig) -> None:
+        super().__init__()
+        self.size = input_shape[1:]
+        widths = (*reversed(config.channels), input_shape[0])
+        doublings = math.ceil(math.log2(max(self.size) / GRID))
+        plain = len(widths) - doublings
+        start = (config.dense or config.rep_dim) // GRID**2
+        self.deconvs = nn.ModuleList(
+            UpConvTranspose2d(i, o)
+            if stage >= plain
+            else nn.ConvTranspose2d(i, o, 5, padding=2, bias=False)
+            for stage, (i, o) in enumerate(zip((start, *widths), widths, strict=False))
+        )
+        self.norms = nn.ModuleList(NormPool2d(o, pool=False) for o in widths[:-1])
+        self.code_norm: nn.Module = nn.Identity()
+        self.dense: nn.Module = nn.Identity()
+        if config.dense:
+            self.dense = nn.Linear(config.rep_dim, config.dense, bias=False)
+        self.activation = config.activation
+        if config.xavier:
+            self.code_norm = nn.BatchNorm1d(config.rep_dim, eps=1e-4, affine=False)
+            xavier_(self.deconvs, config.activation)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map representations (B, D) to images (B, C, H, W) in [0, 1]."""
+        x = self.dense(self.code_norm(z))  # (B, D) or (B, dense)
+        x = x.view(len(z), -1, GRID, GRID)  # (B, D / 16, 4, 4)
+        *deconvs, last = self.deconvs
+        doubles = isinstance(last, UpConvTranspose2d)
+        half = [math.ceil(side / 2) if doubles else side for side in self.size]
+        for deconv, norm in zip(deconvs, self.norms, strict=True):
+            x = norm(crop(deconv(self.activation(x)), half))
+        return torch.sigmoid(crop(last(self.activation(x)), self.size))
+
+
+def crop(x: Tensor, size: Iterable[int]) -> Tensor:
+    """Cut the central part of at most ``size`` (height, width) out of (B, C, H, W)."""
+    for axis, side in zip((2, 3), size, strict=True):
+        if x.shape[axis] > side:
+            x = x.narrow(axis, (x.shape[axis] - side) // 2, side)
+    return x
+
+
+def xavier_(convs: Iterable[nn.Module], activation: Callable[[Tensor], Tensor]) -> None:
+    """Initialise convolutions in place as the authors do for CIFAR-10."""
+    leaky = activation is F.leaky_relu
+    gain = nn.init.calculate_gain("leaky_relu") if leaky else 1.0
+    for conv in convs:
+        nn.init.xavier_uniform_(conv.weight, gain=gain)  # type: ignore[arg-type]
+
+
+class MLP(nn.Sequential):
+    """Encoder for vectors (images are flattened): bias-free linear layers, leaky ReLU.
+
+    Parameters
+    ----------
+    n_features : int
+        Length of one (flattened) sample.
+    widths : tuple of int
+        Sizes of the layers; the last is the representation's dimension D.
+    """
+
+    def __init__(
+        self, n_features: int, widths: tuple[int, ...] = (128, 64, 32)
+    ) -> None:
+        sizes = (n_features, *widths)
+        layers: list[nn.Module] = [nn.Flatten()]
+        for i, o in pairwise(sizes):
+            layers += [nn.Linear(i, o, bias=False), nn.LeakyReLU()]
+        super().__init__(*layers[:-1])  # linear head
+
+
+class MLPDecoder(nn.Sequential):
+    """Mirror of :class:`MLP`; it may have bias terms, only the encoder must not.
+
+    Parameters
+    ----------
+    input_shape : tuple of int
+        Shape of one sample.
+    widths : tuple of int
+        Those of the encoder.
+    """
+
+    def __init__(
+        self, input_shape: Shape, widths: tuple[int, ...] = (128, 64, 32)
+    ) -> None:
+        sizes = (*reversed(widths), math.prod(input_shape))
+        layers: list[nn.Module] = []
+        for i, o in pairwise(sizes):
+            layers += [nn.Linear(i, o), nn.LeakyReLU()]
+        super().__init__(*layers[:-1], nn.Unflatten(1, input_shape))
+
+
+class Autoencoder(nn.Module):
+    """Deep convolutional autoencoder (DCAE): the Deep SVDD network and a decoder.
+
+    In the book: sec-autoencoder (06-pretraining).
+
+    Parameters
+    ----------
+    encoder : Module
+        The network φ, mapping a batch to representations (B, D).
+    decoder : Module
+        Maps representations back to the shape of the input.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Reconstruct a batch; output and input have one shape."""
+        return self.decoder(self.encoder(x))
+
+
+LENETS = {
+    "mnist_LeNet": LeNetConfig(channels=(8, 4), rep_dim=32),
+    "cifar10_LeNet": LeNetConfig(channels=(32, 64, 128), rep_dim=128, xavier=True),
+    "cifar10_LeNet_ELU": LeNetConfig(
+        channels=(32, 64, 128), rep_dim=128, activation=F.elu, xavier=True
+    ),
+    # As in the authors' code; the paper's Section 4.3 describes it as three modules of
+    # 16, 32 and 64 filters with a dense layer of 32 units.
+    "gtsrb_LeNet": LeNetConfig(channels=(16, 32), rep_dim=32, dense=64),
+}
+NETWORKS = (*LENETS, "mlp")
+
+
+def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
+    """Build one of the named networks with its decoder, freshly initialised.
+
+    Weights are drawn from torch's global generator: seed it, or fork it, before.
+
+    Parameters
+    ----------
+    name : {"mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet", "mlp"}
+        The LeNets are for images: those of the paper's Section 4.2, and the authors'
+        own for the traffic signs of Section 4.3, which the text describes otherwise;
+        "mlp" is for vectors.
+    input_shape : (C, H, W) or (d,)
+        Shape of one sample.
+
+    Returns
+    -------
+    Autoencoder
+        Its ``encoder`` is the Deep SVDD network.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown or the network cannot take samples of that shape.
+    """
+    if name not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}; got {name!r}")
+    if name == "mlp":
+        return Autoencoder(MLP(math.prod(input_shape)), MLPDecoder(input_shape))
+    config = LENETS[name]
+    check_image_shape(name, config, input_shape)
+    return Autoencoder(LeNet(input_shape, config), LeNetDecoder(input_shape, config))
+
+
+def seeded_autoencoder(
+    name: str, input_shape: Shape, seed: int, device: torch.device
+) -> Autoencoder:
+    """Build a named network with the weights that the estimator draws from a seed.
+
+    The global random state stays as it was.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        autoencoder = build_autoencoder(name, input_shape)
+    return autoencoder.to(memory_format=torch.channels_last).to(device)
+
+
+def check_image_shape(name: str, config: LeNetConfig, input_shape: Shape) -> None:
+    """Raise ValueError unless the network and its decoder can take such images."""
+    smallest = max(GRID, 2 ** len(config.channels))
+    largest = GRID * 2 ** (len(config.channels) + 1)
+    if len(input_shape) != 3 or not all(
+        smallest <= side <= largest for side in input_shape[1:]
+    ):
+        raise ValueError(
+            f"network {name!r} takes images (channels, height, width) with sides of "
+            f"{smallest} to {largest} pixels; got samples of shape "
+            f"{tuple(input_shape)}: resize the images, or use 'mlp' or an encoder of "
+            "your own"
+        )
+
+
+def default_network(input_shape: Shape) -> str:
+    """Name the network for samples of a shape: vectors, grey images, colour images."""
+    if len(input_shape) == 1:
+        return "mlp"
+    small = input_shape[0] == 1 and max(input_shape[1:]) <= 32
+    return "mnist_LeNet" if small else "cifar10_LeNet"
+
+
+@contextmanager
+def evaluation_mode(network: nn.Module) -> Iterator[None]:
+    """Evaluate inside ``with``; afterwards each part trains or not, as before."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def output_of(network: nn.Module, batch: Tensor) -> Tensor:
+    """Apply a network to one batch in evaluation mode and full precision."""
+    with evaluation_mode(network), torch.no_grad(), tensor_cores(batch.device, False):
+        return network(batch)

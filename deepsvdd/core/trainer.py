@@ -1,0 +1,198 @@
+"""From a feed to trained networks: built, begun, pretrained, trained; or several."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepsvdd.core._engine.checkpoints import (
+    PHASES,
+    Checkpoint,
+    fingerprint_of,
+    plan_checkpoints,
+)
+from deepsvdd.core._engine.dictionaries import begin
+from deepsvdd.core._engine.feeds import Feed
+from deepsvdd.core.architecture import (
+    check_architecture,
+    check_output,
+    check_reconstruction,
+)
+from deepsvdd.core.networks import Autoencoder, build_autoencoder
+from deepsvdd.core.recipes import Recipe
+from deepsvdd.core.training import (
+    Hypersphere,
+    pretrain_autoencoders,
+    train_hyperspheres,
+)
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How the networks of a detector are built and trained.
+
+    Attributes
+    ----------
+    network : str or Module
+        Name, or a module of the user's own.
+    network_name : str
+        "custom" for a module.
+    input_shape : (c, h, w) or (d,)
+        Shape of one sample.
+    recipe : Recipe
+    objective, nu, pretrain, allow_collapse, precision, checkpoint_dir, \
+    checkpoint_every, verbose
+        As for :class:`deepsvdd.DeepSVDD`.
+    """
+
+    network: str | nn.Module
+    network_name: str
+    input_shape: tuple[int, ...]
+    recipe: Recipe
+    objective: str
+    nu: float
+    pretrain: bool
+    allow_collapse: bool
+    precision: str
+    checkpoint_dir: str | PathLike[str] | None
+    checkpoint_every: int
+    verbose: bool
+
+    def fit(
+        self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]]
+    ) -> list[Hypersphere]:
+        """Pretrain and train the networks of some seeds, all at once.
+
+        The global random state stays as it was.
+
+        Parameters
+        ----------
+        feed : Feed
+            Training data, preprocessed.
+        jobs : list of (int, Hypersphere or None)
+            The seed of each network, and an earlier one to start from.
+
+        Returns
+        -------
+        list of Hypersphere
+        """
+        seeds = [seed for seed, _ in jobs]
+        devices = [feed.device] if feed.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            (example,) = feed.read([torch.arange(2)])
+            # The first comes last: what its seed has not drawn, the training draws.
+            autoencoders = [
+                self._prepare(feed, example.cpu(), *job) for job in jobs[::-1]
+            ][::-1]
+            checkpoints = self._checkpoints(autoencoders, feed, seeds)
+            histories: list[dict[str, Any]] = [{} for _ in jobs]
+            if self.pretrain:
+                pretraining = pretrain_autoencoders(
+                    autoencoders,
+                    feed,
+                    self.recipe.pretraining,
+                    seeds=seeds,
+                    verbose=self.verbose,
+                    precision=self.precision,
+                    checkpoint=checkpoints["pretraining"],
+                )
+                histories = [{"pretraining": history} for history in pretraining]
+            kept = [
+                start.center.float().to(feed.device)
+                if start and not self.pretrain
+                else None
+                for _, start in jobs
+            ]
+            members = train_hyperspheres(
+                [autoencoder.encoder for autoencoder in autoencoders],
+                feed,
+                self.recipe,
+                objective=self.objective,
+                nu=self.nu,
+                centers=kept,
+                seeds=seeds,
+                verbose=self.verbose,
+                precision=self.precision,
+                checkpoint=checkpoints["training"],
+            )
+        for member, history in zip(members, histories, strict=True):
+            member.history = history | member.history
+            if len(self.input_shape) == 1:
+                # Double precision costs vectors little and makes a score independent of
+                # the batch that it is computed in.
+                member.encoder.double()
+                member.center = member.center.double()
+        return members
+
+    def _prepare(
+        self, feed: Feed, example: Tensor, seed: int, start: Hypersphere | None
+    ) -> Autoencoder:
+        """Build one network on the feed's device, from a seed or an earlier one."""
+        torch.manual_seed(seed)
+        autoencoder = self._build(example)
+        if start is not None:
+            restart(autoencoder.encoder, start)
+        else:
+            begin(autoencoder.encoder, self.recipe.first_layer, feed, seed)
+        return autoencoder.to(memory_format=torch.channels_last).to(feed.device)
+
+    def _build(self, example: Tensor) -> Autoencoder:
+        """Build the network, check it, and wrap it as an autoencoder's encoder."""
+        if isinstance(self.network, nn.Module):
+            module = copy.deepcopy(self.network).float()
+            if not isinstance(module, Autoencoder):
+                if self.pretrain:
+                    raise ValueError(
+                        "pretrain must be False for a network without a decoder; got "
+                        f"{type(module).__name__}: pass Autoencoder(encoder, decoder)"
+                    )
+                module = Autoencoder(module, nn.Identity())
+        else:
+            module = build_autoencoder(self.network_name, self.input_shape)
+        check_output(module.encoder, example)
+        if self.pretrain:
+            check_reconstruction(module, example)
+        # By the letter of Proposition 3 the authors' ELU network is forbidden as well.
+        if not self.allow_collapse and self.network_name != "cifar10_LeNet_ELU":
+            check_architecture(module.encoder, example)
+        return module
+
+    def _checkpoints(
+        self, autoencoders: list[Autoencoder], feed: Feed, seeds: list[int]
+    ) -> dict[str, Checkpoint | None]:
+        """Plan the checkpoints of both phases, if there are to be any."""
+        if self.checkpoint_dir is None:
+            return dict.fromkeys(PHASES)
+        settings = (
+            self.network_name,
+            self.recipe,
+            self.objective,
+            self.nu,
+            self.pretrain,
+            self.precision,
+        )
+        return dict(
+            plan_checkpoints(
+                Path(self.checkpoint_dir),
+                seeds,
+                every=self.checkpoint_every,
+                fingerprint=fingerprint_of(settings, autoencoders, feed),
+            )
+        )
+
+
+def restart(encoder: nn.Module, start: Hypersphere) -> None:
+    """Give a network the weights of an earlier one."""
+    try:
+        encoder.load_state_dict(start.encoder.state_dict())
+    except RuntimeError:
+        raise ValueError(
+            "warm_start needs the network and the samples' shape of the previous fit; "
+            "this fit has others: set warm_start=False"
+        ) from None

@@ -1,0 +1,521 @@
+"""Pretraining, and training of both Deep SVDD objectives, of one network or a stack."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from deepsvdd.core._engine.checkpoints import Checkpoint
+from deepsvdd.core._engine.distributed import gathered, total
+from deepsvdd.core._engine.feeds import Feed, as_feed
+from deepsvdd.core._engine.loop import History, check_finite, optimise
+from deepsvdd.core._engine.stacking import Stack
+from deepsvdd.core.networks import output_of
+from deepsvdd.core.objectives import (
+    away_from_zero,
+    one_class_loss,
+    optimal_radius,
+    soft_boundary_loss,
+    squared_distances,
+)
+from deepsvdd.core.recipes import Phase, Recipe
+from deepsvdd.errors import CollapseWarning
+
+OBJECTIVES = ("one-class", "soft-boundary")
+SCORING_BATCH = 250  # its activations fit a processor's cache
+GPU_SCORING_BATCH = 5000
+
+
+# ---------------------------------------------------------------------- representations
+
+
+def represent(network: nn.Module, x: Tensor, batch_size: int = SCORING_BATCH) -> Tensor:
+    """Apply a network in evaluation mode, batch by batch.
+
+    Parameters
+    ----------
+    network : Module
+        Encoder, or autoencoder.
+    x : Tensor of shape (n, ...)
+        Preprocessed data, on the network's device.
+    batch_size : int
+        Samples at a time.
+
+    Returns
+    -------
+    Tensor of shape (n, d)
+        Its outputs, without gradients.
+    """
+    return torch.cat([output_of(network, batch) for batch in x.split(batch_size)])
+
+
+def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
+    """Yield representations (b, d), of a stack (M, b, d), of this process's share."""
+    members = len(network) if isinstance(network, Stack) else 0
+    size = SCORING_BATCH
+    if feed.device.type == "cuda":
+        size = max(GPU_SCORING_BATCH // max(members, 1), size)
+    for batch in feed.in_order(size):
+        if members and not feed.n_stacked:
+            batch = batch.expand(members, *batch.shape)
+        yield output_of(network, batch)
+
+
+class Moments:
+    """Mean and spread of representations (..., n, d) that come in batches.
+
+    Sums are kept in double precision, and shared by all processes.
+    """
+
+    def __init__(self) -> None:
+        self.sum: Any = 0.0
+        self.square: Any = 0.0
+        self.dtype = torch.float32
+
+    def add(self, z: Tensor) -> None:
+        """Take one batch in."""
+        self.dtype = z.dtype
+        z = z.double()
+        self.sum = self.sum + z.sum(dim=-2)
+        self.square = self.square + z.square().sum(dim=(-2, -1))
+
+    def finish(self, n: int) -> tuple[Tensor, Tensor]:
+        """Return the mean (..., d) and the root mean squared distance from it (...)."""
+        mean = total(self.sum) / n
+        variance = total(self.square) / n - mean.square().sum(dim=-1)
+        return mean.to(self.dtype), variance.clamp(min=0).sqrt()
+
+
+def mean_representation(network: nn.Module, feed: Feed) -> Tensor:
+    """Average the representations over all samples: (d,), of a stack (M, d)."""
+    moments = Moments()
+    for z in representations(network, feed):
+        moments.add(z)
+    return moments.finish(len(feed))[0]
+
+
+def distances(network: nn.Module, feed: Feed, center: Tensor) -> Tensor:
+    """Squared distances of all samples to the center(s): (n,), of a stack (M, n)."""
+    center = center.unsqueeze(-2)
+    parts = [squared_distances(z, center) for z in representations(network, feed)]
+    return gathered(torch.cat(parts, dim=-1), len(feed))
+
+
+# -------------------------------------------------------------------------- pretraining
+
+
+def pretrain_autoencoder(
+    autoencoder: nn.Module,
+    x: Tensor | Feed,
+    phase: Phase,
+    *,
+    seed: int = 0,
+    verbose: bool = False,
+    precision: str = "float32",
+    on_epoch: Callable[[int, nn.Module], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> History:
+    """Train an autoencoder to reconstruct x: summed squared error, mean over samples.
+
+    In the book: sec-autoencoder (06-pretraining).
+
+    Parameters
+    ----------
+    autoencoder : Module
+        Trained in place; its encoder is the Deep SVDD network.
+    x : Tensor of shape (n, ...), or Feed
+        Preprocessed training data.
+    phase : Phase
+        Settings.
+    seed, verbose, precision, checkpoint
+        As in :func:`deepsvdd.optimise`.
+    on_epoch : callable, optional
+        Called with the epoch's number and the autoencoder after every epoch.
+
+    Returns
+    -------
+    dict of lists
+        One network's history, as :func:`deepsvdd.optimise` has it.
+    """
+
+    def after(epoch: int) -> float:
+        if on_epoch:
+            on_epoch(epoch, autoencoder)
+        return 0.0
+
+    (history,) = pretrain_autoencoders(
+        [autoencoder],
+        x,
+        phase,
+        seeds=[seed],
+        verbose=verbose,
+        precision=precision,
+        on_epoch=after,
+        checkpoint=checkpoint,
+    )
+    return history
+
+
+def reconstruction_scores(autoencoder: nn.Module, x: Tensor) -> Tensor:
+    """Score by the reconstruction error: the paper's baseline DCAE (Section 4.1).
+
+    Parameters
+    ----------
+    autoencoder : Module
+        Pretrained; applied in evaluation mode.
+    x : Tensor of shape (n, ...)
+        Preprocessed data, on its device.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        Summed squared error of each sample, without gradients.
+    """
+    errors = [
+        (output_of(autoencoder, batch) - batch).square().flatten(1).sum(dim=1)
+        for batch in x.split(SCORING_BATCH)
+    ]
+    return torch.cat(errors)
+
+
+def pretrain_autoencoders(
+    autoencoders: Sequence[nn.Module],
+    x: Tensor | Feed,
+    phase: Phase,
+    *,
+    seeds: Sequence[int],
+    verbose: bool = False,
+    precision: str = "float32",
+    on_epoch: Callable[[int], Any] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[History]:
+    """Pretrain M autoencoders of one architecture at once, as a stack.
+
+    The result is that of pretraining one after the other, but for rounding.
+
+    In the book: sec-stacks (09-gpu).
+
+    Parameters
+    ----------
+    autoencoders : sequence of M Module
+        Trained in place.
+    x : Tensor of shape (n, ...), or Feed
+        Preprocessed training data, the same for all or a stacked feed.
+    phase : Phase
+        Settings.
+    seeds : sequence of M int
+        Seeds of the order of the samples, one a network.
+    verbose, precision, on_epoch, checkpoint
+        As in :func:`deepsvdd.optimise`.
+
+    Returns
+    -------
+    list of dict of lists
+        One history per network.
+    """
+    module, seeds_ = as_one(autoencoders, seeds)
+    axis = 2 if isinstance(module, Stack) else 1
+
+    def reconstruction_error(batch: Tensor) -> Tensor:
+        errors = (module(batch) - batch).square().flatten(axis)
+        return errors.sum(dim=-1).mean(dim=-1)
+
+    histories = optimise(
+        module,
+        reconstruction_error,
+        x,
+        phase,
+        seeds=seeds_,
+        title="pretraining",
+        verbose=verbose,
+        precision=precision,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+    )
+    if isinstance(module, Stack):
+        module.write_back()
+    return histories
+
+
+def as_one(
+    networks: Sequence[nn.Module], seeds: Sequence[int]
+) -> tuple[nn.Module, Sequence[int] | int]:
+    """Stack networks; one alone stays as it is, and trains faster."""
+    if len(networks) == 1:
+        return networks[0], seeds[0]
+    return Stack(networks), seeds
+
+
+# ------------------------------------------------------------------------- hyperspheres
+
+
+@dataclass
+class Hypersphere:
+    """One trained Deep SVDD network: φ, center c and radius R.
+
+    Attributes
+    ----------
+    encoder : Module
+        The network φ.
+    center : Tensor of shape (d,)
+        Center c.
+    radius : float
+        Radius R; 0 for the one-class objective, which has none.
+    mean_distance : float
+        Mean distance ‖φ(x) − c‖ of the training data, the unit of ensemble scores; 1
+        where all of them are 0, as after a collapse.
+    collapsed : bool
+        Whether training ended in hypersphere collapse.
+    history : dict
+        ``"pretraining"`` and ``"training"``, each as from
+        :func:`deepsvdd.optimise`.
+    """
+
+    encoder: nn.Module
+    center: Tensor
+    radius: float = 0.0
+    mean_distance: float = 1.0
+    collapsed: bool = False
+    history: dict[str, History] = field(default_factory=dict)
+
+    def squared_distances(self, x: Tensor) -> Tensor:
+        """Score preprocessed data (n, ...): ‖φ(x) − c‖², shape (n,)."""
+        return squared_distances(represent(self.encoder, x), self.center)
+
+
+def train_hypersphere(
+    encoder: nn.Module,
+    x: Tensor | Feed,
+    recipe: Recipe,
+    *,
+    objective: str = "one-class",
+    nu: float = 0.1,
+    center: Tensor | None = None,
+    seed: int = 0,
+    verbose: bool = False,
+    precision: str = "float32",
+    on_epoch: Callable[[int, Hypersphere], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Hypersphere:
+    """Train Deep SVDD from the encoder's present weights.
+
+    In the book: sec-one-class (03-deep-svdd).
+
+    Parameters
+    ----------
+    encoder : Module
+        The network φ, pretrained or not; trained in place.
+    x : Tensor of shape (n, ...), or Feed
+        Preprocessed training data.
+    recipe : Recipe
+        Its ``training`` phase and radius settings.
+    objective : {"one-class", "soft-boundary"}
+        Equation 4 or 3.
+    nu : float in (0, 1]
+        Soft-boundary: fraction of training samples that may lie outside.
+    center : Tensor of shape (d,), optional
+        Center of an earlier training to go on with; by default computed from ``x``.
+    seed, verbose, precision, checkpoint
+        As in :func:`deepsvdd.optimise`.
+    on_epoch : callable, optional
+        Called with the epoch's number and the present hypersphere after every epoch.
+
+    Returns
+    -------
+    Hypersphere
+        Network, center, radius and training history.
+
+    Warns
+    -----
+    CollapseWarning
+        If the representations of the training data have (nearly) become one point.
+    """
+
+    def after(epoch: int, center: Tensor, radius: Tensor) -> None:
+        if on_epoch:
+            on_epoch(epoch, Hypersphere(encoder, center, radius.item()))
+
+    (sphere,) = train_hyperspheres(
+        [encoder],
+        x,
+        recipe,
+        objective=objective,
+        nu=nu,
+        centers=None if center is None else [center],
+        seeds=[seed],
+        verbose=verbose,
+        precision=precision,
+        on_epoch=after,
+        checkpoint=checkpoint,
+    )
+    return sphere
+
+
+def train_hyperspheres(
+    encoders: Sequence[nn.Module],
+    x: Tensor | Feed,
+    recipe: Recipe,
+    *,
+    seeds: Sequence[int],
+    objective: str = "one-class",
+    nu: float = 0.1,
+    centers: Sequence[Tensor | None] | None = None,
+    verbose: bool = False,
+    precision: str = "float32",
+    on_epoch: Callable[[int, Tensor, Tensor], None] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> list[Hypersphere]:
+    """Train M encoders of one architecture at once, as a stack.
+
+    The result is that of training one after the other, but for rounding.
+
+    In the book: sec-stacks (09-gpu).
+
+    Parameters
+    ----------
+    encoders : sequence of M Module
+        Trained in place.
+    x : Tensor of shape (n, ...), or Feed
+        Preprocessed training data, the same for all or a stacked feed.
+    recipe, objective, nu, verbose, precision, checkpoint
+        As in :func:`train_hypersphere`.
+    seeds : sequence of M int
+        Seeds of the order of the samples, one a network.
+    centers : sequence of M Tensor of shape (d,) or None, optional
+        Centers of an earlier training; those that are None are computed.
+    on_epoch : callable, optional
+        Called after every epoch with its number, center(s) and radius or radii.
+
+    Returns
+    -------
+    list of M Hypersphere
+    """
+    if objective not in OBJECTIVES:
+        raise ValueError(f"objective must be one of {OBJECTIVES}; got {objective!r}")
+    if not 0 < nu <= 1:
+        raise ValueError(f"nu must be a number in (0, 1]; got {nu!r}")
+    feed = as_feed(x)
+    network, seeds_ = as_one(encoders, seeds)
+    c = centers_of(network, feed, centers or [None] * len(encoders))
+    rate = recipe.pretraining.lr
+    check_finite(c.sum().item(), "center, before training", 0, rate)
+    radius = torch.zeros(c.shape[:-1], device=feed.device)
+    soft = objective == "soft-boundary"
+
+    def loss_function(batch: Tensor) -> Tensor:
+        d2 = squared_distances(network(batch), c.unsqueeze(-2))  # (b,) or (M, b)
+        return soft_boundary_loss(d2, radius, nu) if soft else one_class_loss(d2)
+
+    def after(epoch: int) -> Tensor:
+        since = epoch + 1 - max(recipe.warm_up_epochs, 1)
+        if soft and since >= 0 and since % recipe.radius_every == 0:
+            # On *all* training samples: one mini-batch's quantile is a noisy R.
+            radius.copy_(optimal_radius(distances(network, feed, c), nu))
+        if on_epoch:
+            on_epoch(epoch, c, radius)
+        return radius
+
+    histories = optimise(
+        network,
+        loss_function,
+        feed,
+        recipe.training,
+        seeds=seeds_,
+        title=objective,
+        verbose=verbose,
+        precision=precision,
+        on_epoch=after,
+        checkpoint=checkpoint,
+        state={"radius": radius},
+    )
+    if isinstance(network, Stack):
+        network.write_back()
+    return [
+        finished(encoder, center, feed, objective, nu, recipe.training, history)
+        for encoder, center, feed, history in zip(
+            encoders,
+            c.reshape(len(encoders), -1),
+            feed.members(len(encoders)),
+            histories,
+            strict=True,
+        )
+    ]
+
+
+def centers_of(
+    network: nn.Module, feed: Feed, given: Sequence[Tensor | None]
+) -> Tensor:
+    """Return the centers, given or computed: (d,), of a stack (M, d)."""
+    kept = [center for center in given if center is not None]
+    if len(kept) == len(given):
+        return torch.stack(kept) if isinstance(network, Stack) else kept[0]
+    c = away_from_zero(mean_representation(network, feed))
+    for own, center in zip(c.view(len(given), -1), given, strict=True):
+        if center is not None:
+            own.copy_(center)
+    return c
+
+
+def finished(
+    encoder: nn.Module,
+    c: Tensor,
+    feed: Feed,
+    objective: str,
+    nu: float,
+    phase: Phase,
+    history: History,
+) -> Hypersphere:
+    """Measure a trained network on its training data, and check it for collapse."""
+    moments, parts = Moments(), []
+    for z in representations(encoder, feed):
+        moments.add(z)
+        parts.append(squared_distances(z, c))
+    d2 = gathered(torch.cat(parts), len(feed))
+    last = phase.n_epochs - 1
+    check_finite(d2.sum().item(), f"{objective}, after it", last, phase.lr)
+    _, spread = moments.finish(len(feed))
+    soft = objective == "soft-boundary"
+    return Hypersphere(
+        encoder,
+        c,
+        radius=optimal_radius(d2, nu).item() if soft else 0.0,
+        mean_distance=d2.sqrt().mean().item() or 1.0,
+        collapsed=warn_if_collapsed(spread.item(), c, d2, feed),
+        history={"training": history},
+    )
+
+
+COLLAPSED_SPREAD = 1e-4  # of ‖c‖
+COLLAPSED_SCORES = 0.01  # of the number of distinct training samples
+
+
+def warn_if_collapsed(spread: float, c: Tensor, d2: Tensor, feed: Feed) -> bool:
+    """Warn when a trained network maps the training data (nearly) to one point.
+
+    Either the spread of the representations, their root mean squared distance from
+    their mean, has vanished against the norm of the center c (d,) (healthy trainings
+    end above 1 % of it, constant maps at rounding error), or far fewer of the squared
+    distances d2 (n,) than of the samples are distinct.
+    """
+    norm = c.norm().item()
+    distinct = len(d2.unique())
+    collapsed = spread <= COLLAPSED_SPREAD * norm or distinct == 1
+    if not collapsed and distinct <= COLLAPSED_SCORES * len(d2):
+        # Slow: asked only in doubt.
+        collapsed = distinct <= COLLAPSED_SCORES * feed.n_distinct()
+    if collapsed:
+        warnings.warn(
+            f"hypersphere collapse: the training data's representations spread by "
+            f"{spread:.2g} around a center of norm {norm:.2g}, with {distinct} "
+            f"distinct scores for {len(d2)} samples, so scores mean nothing; use a "
+            "network without bias terms and bounded activations, a smaller learning "
+            "rate, and samples that differ",
+            CollapseWarning,
+            stacklevel=2,
+        )
+    return collapsed

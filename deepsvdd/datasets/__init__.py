@@ -1,0 +1,27 @@
+"""Data sets: named ones, folders and arrays of your own, and drawn traffic signs.
+
+Touch it to add a data set (a row of the table in ``loading``) or a kind of image file
+(``images``). MNIST itself, and its licence, are in the folder ``bundled``.
+
+========== ==========================================================================
+module     holds
+========== ==========================================================================
+splits     what a data set is, and its split into a normal class and the rest
+loading    the table of data sets by name, and how each is found, checked, downloaded
+images     images that are read when they are needed: files of a folder, memory maps
+samples    the check of what users pass as images
+gtsrb      the file format of the traffic signs, read and written
+signs      a program that draws such signs, for those who cannot get the real ones
+========== ==========================================================================
+
+The names below are the room's own; ``from deepsvdd import load_dataset`` has them too.
+"""
+
+from deepsvdd.datasets.loading import CLASS_NAMES as CLASS_NAMES
+from deepsvdd.datasets.loading import DATASETS as DATASETS
+from deepsvdd.datasets.loading import DRAWN_SIGNS as DRAWN_SIGNS
+from deepsvdd.datasets.loading import PREPROCESSING as PREPROCESSING
+from deepsvdd.datasets.loading import load_dataset as load_dataset
+from deepsvdd.datasets.splits import Dataset as Dataset
+from deepsvdd.datasets.splits import Split as Split
+from deepsvdd.datasets.splits import one_vs_rest as one_vs_rest

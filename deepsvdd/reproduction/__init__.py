@@ -1,0 +1,21 @@
+"""The paper's tables, made again: many runs, their results, and reports on them.
+
+Touch it to add a baseline, a column of a table, or a place where sweeps run. The words:
+a *run* is one method, trained and tested on one normal class with one seed; a *task*,
+runs that share work; a *sweep*, the tasks of a whole grid; an *executor*, where they
+run; *results*, the file with a line a run; a *report*, tables and figures of results.
+
+============ =======================================================================
+module       holds
+============ =======================================================================
+published    the AUCs that the paper reports, from ``paper_auc.csv``
+provenance   how a result came to be: commit, versions, machine, command
+results      files of results, read and appended to
+baselines    shallow detectors to compare with
+tasks        what a sweep has to do
+runs         how one task is done
+executors    processes of this machine, or a Ray cluster
+sweeps       all tasks that a file of results lacks; ensembles of their networks
+reports      tables and figures of results, beside the paper's
+============ =======================================================================
+"""

@@ -1,0 +1,229 @@
+"""One task of a sweep: networks or a baseline, trained and tested."""
+
+from __future__ import annotations
+
+import copy
+import time
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from deepsvdd.core._engine.devices import channels_last, resolve_device
+from deepsvdd.core._engine.dictionaries import begin
+from deepsvdd.core._engine.feeds import InMemory
+from deepsvdd.core.metrics import average_precision, roc_auc
+from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
+from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.recipes import (
+    Phase,
+    Recipe,
+)
+from deepsvdd.core.training import (
+    OBJECTIVES,
+    Hypersphere,
+    pretrain_autoencoders,
+    reconstruction_scores,
+    train_hyperspheres,
+)
+from deepsvdd.datasets import (
+    Split,
+    one_vs_rest,
+)
+from deepsvdd.errors import CollapseWarning
+from deepsvdd.reproduction.baselines import (
+    as_in_paper,
+    labelled_tenth,
+    make_baseline,
+)
+from deepsvdd.reproduction.provenance import provenance
+from deepsvdd.reproduction.results import Line
+from deepsvdd.reproduction.tasks import Settings, Task, find_recipe, load, setup_of
+
+Run = tuple[Line, NDArray[np.float32] | None]  # and its scores, where they are kept
+
+
+def run_task(task: Task) -> list[Run]:
+    """Train and test.
+
+    Parameters
+    ----------
+    task : Task
+
+    Returns
+    -------
+    list of (dict, ndarray of shape (m,) or None)
+        A run's line of results, and for Deep SVDD the distances ‖φ(x) − c‖ of the test
+        images in units of their mean over the training data, which ensembles average.
+    """
+    return run_on(task, data_of(task.dataset, task.normal_class, task.settings))
+
+
+def data_of(dataset: str, normal_class: int, settings: Settings) -> Split:
+    """Load a data set, and declare one of its classes normal."""
+    return one_vs_rest(load(dataset, settings), normal_class)
+
+
+def run_on(task: Task, split: Split, control: NDArray[Any] | None = None) -> list[Run]:
+    """Run a task on given data; :func:`run_task` loads what the task names.
+
+    Of ``control``, other images that might pass for anomalies, the lines tell the AUC
+    against the normal test images as ``control_auc``.
+    """
+    if task.recipe is None:
+        return [_baseline_run(task, split, control)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)  # the line says so
+        return _network_runs(task, split, control)
+
+
+def _baseline_run(task: Task, split: Split, control: NDArray[Any] | None) -> Run:
+    (method,), (seed,) = task.methods, task.seeds
+    shape = split.x_train.shape[1:]
+    parameters = as_in_paper(method, shape[0]) | setup_of(task, shape)
+    if method == "ocsvm":
+        parameters["nu"] = task.settings.nu
+    detector = make_baseline(method, random_state=seed, **parameters)
+    labelled = None
+    if detector.uses_labels:
+        shown, _ = labelled_tenth(split.y_test, seed)
+        labelled = split.x_test[shown], split.y_test[shown]
+    _, seconds = timed(detector.fit, split.x_train, labelled)
+    scores, test_seconds = timed(detector.anomaly_score, split.x_test)
+    line = task.line(method, seed) | quality_of(split, scores)
+    if control is not None:
+        line |= control_of(split, scores, detector.anomaly_score(control))
+    line |= {"train_seconds": seconds, "test_seconds": test_seconds}
+    line |= {"preprocessing": detector.preprocessing, "selected": detector.selected_}
+    return line | {"provenance": provenance_of(torch.device("cpu"))}, None
+
+
+def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> list[Run]:
+    settings = task.settings
+    device = resolve_device(settings.device)
+    shape = split.x_train.shape[1:]
+    setup = setup_of(task, shape)
+    network = setup["network"]
+    recipe = find_recipe(task.recipe or "", network)
+    images = torch.tensor(split.x_train)
+    preprocessor = Preprocessor.fit(images, setup["preprocessing"])
+
+    def prepared(images: Tensor) -> Tensor:
+        return channels_last(preprocessor(images).to(device))
+
+    x, x_test = prepared(images), prepared(torch.tensor(split.x_test))
+    x_control = None if control is None else prepared(torch.tensor(control))
+
+    autoencoders = [
+        seeded_autoencoder(network, shape, seed, device) for seed in task.seeds
+    ]
+    for autoencoder, seed in zip(autoencoders, task.seeds, strict=True):
+        begin(autoencoder.encoder, recipe.first_layer, InMemory(x), seed)
+    before = [
+        roc_auc(split.y_test, sphere.squared_distances(x_test))
+        for sphere in _untrained(autoencoders, x, task.seeds)
+    ]
+    common: Any = {"seeds": task.seeds, "precision": settings.precision}
+    histories = pretrain_autoencoders(autoencoders, x, recipe.pretraining, **common)
+    origin = provenance_of(device)
+    runs: list[Run] = []
+    for method in task.methods:
+        detectors: list[Any] = autoencoders
+        if method in OBJECTIVES:
+            detectors = train_hyperspheres(
+                [copy.deepcopy(autoencoder.encoder) for autoencoder in autoencoders],
+                InMemory(x),
+                recipe,
+                objective=method,
+                nu=settings.nu,
+                **common,
+            )
+        for seed, detector, history, untrained in zip(
+            task.seeds, detectors, histories, before, strict=True
+        ):
+            scores, seconds = timed(_scores, detector, x_test)
+            quality = quality_of(split, scores)
+            if x_control is not None:
+                quality |= control_of(split, scores, _scores(detector, x_control))
+            runs.append(
+                (
+                    task.line(method, seed)
+                    | quality
+                    | {"untrained_auc": untrained}
+                    | _training(recipe, history, detector)
+                    | {"test_seconds": seconds}
+                    | setup
+                    | {"provenance": origin},
+                    scores if method in OBJECTIVES else None,
+                )
+            )
+    return runs
+
+
+def _untrained(
+    autoencoders: list[Autoencoder], x: Tensor, seeds: tuple[int, ...]
+) -> list[Hypersphere]:
+    """Give each network its center, and no training."""
+    nothing = Recipe(training=Phase(n_epochs=0))
+    encoders = [copy.deepcopy(autoencoder.encoder) for autoencoder in autoencoders]
+    return train_hyperspheres(encoders, x, nothing, seeds=seeds)
+
+
+def _scores(detector: Hypersphere | Autoencoder, x: Tensor) -> NDArray[np.float32]:
+    """Score test images (m, ...): normalised distances, or reconstruction errors."""
+    if isinstance(detector, Hypersphere):
+        scores = detector.squared_distances(x).sqrt() / detector.mean_distance
+    else:
+        scores = reconstruction_scores(detector, x)
+    return scores.float().cpu().numpy()
+
+
+def quality_of(split: Split, scores: NDArray[Any]) -> Line:
+    """Evaluate the scores of a split's test images (m,)."""
+    return {
+        "auc": roc_auc(split.y_test, scores),
+        "average_precision": average_precision(split.y_test, scores),
+        "n_train": len(split.x_train),
+    }
+
+
+def control_of(
+    split: Split, scores: NDArray[Any], control_scores: NDArray[Any]
+) -> Line:
+    """Evaluate the normal test images' scores against those of a control (k,)."""
+    normal = scores[split.y_test == 0]
+    labels = np.repeat([0, 1], [len(normal), len(control_scores)])
+    return {"control_auc": roc_auc(labels, np.concatenate([normal, control_scores]))}
+
+
+def _training(
+    recipe: Recipe, pretraining: dict[str, Any], detector: Hypersphere | Autoencoder
+) -> Line:
+    """Describe how one network was trained."""
+    line: Line = {
+        "epochs": [recipe.pretraining.n_epochs, recipe.training.n_epochs],
+        "pretrain_seconds": sum(pretraining["seconds"]),
+    }
+    if isinstance(detector, Hypersphere):
+        line["train_seconds"] = sum(detector.history["training"]["seconds"])
+        line["radius"] = detector.radius
+        line["collapsed"] = detector.collapsed
+    return line
+
+
+def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """Call a function; return its result and the seconds it took."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, time.perf_counter() - start
+
+
+@lru_cache(maxsize=4)
+def provenance_of(device: torch.device) -> dict[str, Any]:
+    """Ask git and the system once a process: all runs of a sweep are of one commit."""
+    return provenance(device)

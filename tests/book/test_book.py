@@ -1,0 +1,356 @@
+"""The book: its notebooks as committed, and the built pages in a real browser."""
+
+import ast
+import contextlib
+import functools
+import http.server
+import importlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections import namedtuple
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from tests import ROOT
+
+tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
+
+SPEC = importlib.util.spec_from_file_location("run", ROOT / "book/run.py")
+runner = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(runner)
+NOTEBOOKS = sorted((ROOT / "book").glob("*.ipynb"))
+TOC = yaml.safe_load((ROOT / "book/_toc.yml").read_text("utf-8"))
+CHAPTERS = (
+    TOC["root"],
+    *(entry["file"] for part in TOC["parts"] for entry in part["chapters"]),
+)
+PAGES = (*CHAPTERS, "search", "genindex")
+AXE = ROOT / "_build/npm/node_modules/axe-core/axe.min.js"
+THEME_FINDINGS = {"label-content-name-mismatch", "region"}  # the theme's own
+VENDOR = ROOT / "book/_extra/vendor/mathjax/tex-chtml.js"
+FLAGS = (
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+)
+BOOTSTRAP = """\
+# In Colab: install the package. Elsewhere this does nothing.
+import sys
+
+repository = "{}"
+if "google.colab" in sys.modules:
+    %pip install -q git+{{repository}}"""
+
+
+def repository():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return project["urls"]["Repository"]
+
+
+def code_cells(path):
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+# --- the notebooks ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+class TestNotebook:
+    def test_was_run_from_top_to_bottom_without_an_error(self, path):
+        counts = [cell["execution_count"] for cell in code_cells(path)]
+        assert counts == list(range(1, len(counts) + 1))
+        outputs = [output for cell in code_cells(path) for output in cell["outputs"]]
+        assert not [o for o in outputs if o["output_type"] == "error"]
+        assert not re.search(r"/(home|root|Users|tmp|work)/", json.dumps(outputs))
+
+    def test_code_fits_the_page(self, path):
+        for cell in code_cells(path)[1:]:  # the bootstrap cell's address may be long
+            lines = "".join(cell["source"]).split("\n")
+            assert len(lines) <= 25
+            assert max(map(len, lines)) <= 70
+
+    def test_begins_with_the_bootstrap_cell(self, path):
+        first = code_cells(path)[0]
+        assert "".join(first["source"]) == BOOTSTRAP.format(repository())
+        assert first["outputs"] == []
+
+    def test_states_the_run_time_that_was_measured(self, path):
+        cells = json.loads(path.read_text("utf-8"))["cells"]
+        measured = json.loads((ROOT / "book/runtimes.json").read_text())[path.stem]
+        assert runner.card(measured) in "".join(cells[0]["source"])
+
+    def test_pictures_have_a_description(self, path):
+        for cell in code_cells(path):
+            if any("image/png" in o.get("data", {}) for o in cell["outputs"]):
+                assert cell["metadata"]["mystnb"]["image"]["alt"]
+
+
+def names(cells):
+    """Return the names that cells write, parameters included, and that they read."""
+    written, read = set(), set()
+    for text in cells:
+        for node in ast.walk(
+            ast.parse(re.sub(r"^( *)%.*", r"\1pass", text, flags=re.M))
+        ):
+            if isinstance(node, ast.arg):
+                written.add(node.arg)
+            elif isinstance(node, ast.Name):
+                (read if isinstance(node.ctx, ast.Load) else written).add(node.id)
+    return written, read
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_no_cell_depends_on_one_that_may_be_skipped(path):
+    tagged, others = [], []
+    for cell in code_cells(path)[1:]:
+        kind = tagged if runner.needs_data(cell) else others
+        kind.append("".join(cell["source"]))
+    written, read = names(others)
+    assert (names(tagged)[0] - written) & read == set()
+
+
+def test_a_cell_without_its_data_is_skipped_and_says_why(tmp_path):
+    for name in ("conftest.py", "run.py"):
+        shutil.copy(ROOT / "book" / name, tmp_path)
+    cells = [nbformat.v4.new_code_cell(text) for text in ("1 + 1", "1 / 0")]
+    cells[0].execution_count = 1
+    cells[0].outputs = [
+        nbformat.v4.new_output("execute_result", {"text/plain": "2"}, execution_count=1)
+    ]
+    cells[1].metadata["tags"] = ["needs-data"]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "tiny.ipynb")
+    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [*command, "--nbval", "--nbval-current-env", "tiny.ipynb"],
+        cwd=tmp_path,
+        env=os.environ | {"DEEPSVDD_DATA": str(tmp_path), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert "1 passed, 1 skipped" in done.stdout, done.stdout
+    assert "fashion_mnist.npz' does not exist" in done.stdout
+
+
+def test_every_notebook_is_in_the_table_of_contents():
+    assert {path.stem for path in NOTEBOOKS} <= set(CHAPTERS)
+
+
+def test_run_times_are_of_chapters_that_exist():
+    measured = json.loads((ROOT / "book/runtimes.json").read_text())
+    assert set(measured) == {path.stem for path in NOTEBOOKS}
+
+
+def docstrings():
+    """Name and docstring of every function and class of the package."""
+    for path in sorted((ROOT / "deepsvdd").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                yield node.name, ast.get_docstring(node) or ""
+
+
+def test_docstrings_name_places_of_the_book_that_exist():
+    named = {}
+    for name, text in docstrings():
+        for label, chapter in re.findall(r"In the book: ([\w-]+) \(([\w-]+)\)", text):
+            cells = json.loads((ROOT / f"book/{chapter}.ipynb").read_text())["cells"]
+            source = "\n".join("".join(cell["source"]) for cell in cells)
+            assert f"({label})=" in source or f":label: {label}\n" in source, name
+            named[name] = label
+    method = (
+        *("squared_distances", "one_class_loss", "soft_boundary_loss"),
+        *("optimal_radius", "initial_center", "check_architecture", "roc_auc"),
+        *("pretrain_autoencoder", "train_hypersphere", "DeepSVDD", "Preprocessor"),
+    )
+    assert set(method) <= set(named)
+
+
+def test_pages_link_the_places_that_docstrings_name(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))
+    in_the_book = importlib.import_module("in_the_book")
+    lines = ["In the book: sec-a (01-b).", "In the book: c-d (01-b).", "In the book."]
+    in_the_book.link(None, "function", "f", None, {}, lines)
+    assert lines == [
+        "In the book: :ref:`sec-a`.",
+        "In the book: :prf:ref:`c-d`.",
+        "In the book.",
+    ]
+    field = namedtuple("Pair", "first").first
+    assert in_the_book.skip(None, "class", "first", field, False, {}) is True
+    assert in_the_book.skip(None, "class", "f", len, False, {}) is None
+
+
+def test_the_configuration_names_the_repository():
+    config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+    assert config["repository"]["url"] == repository()
+
+
+# --- the built book ---------------------------------------------------------------
+
+
+def browser_path():
+    for name in ("chromium", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    with contextlib.suppress(Exception):
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as playwright:
+            if Path(playwright.chromium.executable_path).exists():
+                return playwright.chromium.executable_path
+    return None
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A server that logs nothing."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def site():
+    """Build the book as `make book` does, and serve it on this machine."""
+    if browser_path() is None:
+        reason = "no browser: apt-get install chromium, or playwright install chromium"
+        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
+    if not (VENDOR.exists() and AXE.exists()):
+        subprocess.run(["make", "vendor"], cwd=ROOT, check=True)
+    build = "from jupyter_book.cli.main import main; main()"
+    words = ["build", "book", "-W", "--keep-going", "--all"]
+    done = subprocess.run(
+        [sys.executable, "-c", build, *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    handler = functools.partial(Quiet, directory=ROOT / "_build/html")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(site):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browser_path(), args=list(FLAGS)
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, site):
+    """A page that notes errors, and requests to anywhere else."""
+    page = browser.new_page()
+    page.problems = []
+    page.on(
+        "console",
+        lambda m: page.problems.append(m.text) if m.type == "error" else None,
+    )
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    page.on(
+        "request",
+        lambda r: (
+            None
+            if r.url.startswith((site, "data:", "blob:"))
+            else page.problems.append(r.url)
+        ),
+    )
+    yield page
+    page.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_loads_alone_and_fits_a_phone(page, site, name):
+    page.set_viewport_size({"width": 390, "height": 844})
+    response = page.goto(f"{site}/{name}.html", wait_until="networkidle")
+    assert response.ok
+    assert page.problems == []
+    width = page.evaluate("document.documentElement.scrollWidth")
+    assert width <= 390
+    assert page.evaluate("[...document.images].every(i => i.alt && i.naturalWidth)")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_accessible(page, site, name):
+    page.goto(f"{site}/{name}.html", wait_until="networkidle")
+    page.add_script_tag(path=AXE)
+    found = page.evaluate("axe.run()")["violations"]
+    ours = {
+        finding["id"]: [node["html"][:200] for node in finding["nodes"][:3]]
+        for finding in found
+        if finding["id"] not in THEME_FINDINGS
+    }
+    assert ours == {}
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_page_is_light_and_described(page, site, name):
+    sizes = []
+    page.on("response", lambda r: sizes.append((r.url, len(r.body()))))
+    page.goto(f"{site}/{name}.html", wait_until="networkidle")
+    # Scripts, styles and fonts are the theme's, and loaded once for all pages.
+    shared = ("/_static/", "/vendor/")
+    own = [size for url, size in sizes if not any(part in url for part in shared)]
+    assert sum(own) <= 1.5e6
+    content = "document.querySelector('meta[{}=\"{}\"]').content"
+    assert len(page.evaluate(content.format("name", "description"))) > 40
+    assert page.evaluate(content.format("property", "og:image"))
+
+
+def test_mathematics_is_rendered(page, site):
+    found = {}
+    for name in CHAPTERS:
+        page.goto(f"{site}/{name}.html", wait_until="networkidle")
+        assert page.locator("mjx-merror").count() == 0, name
+        assert page.locator("article .math:not(:has(mjx-container))").count() == 0, name
+        found[name] = page.locator("mjx-container").count()
+    assert found["quickstart"] > 5
+
+
+def test_internal_links_and_anchors_resolve(page, site):
+    targets = set()
+    for name in CHAPTERS:
+        page.goto(f"{site}/{name}.html")
+        links = page.evaluate(
+            "[...document.querySelectorAll('a[href]')].map(a=>a.href)"
+        )
+        targets |= {link for link in links if link.startswith(site)}
+    anchors = {}
+    for target in targets:
+        address, _, anchor = target.partition("#")
+        anchors.setdefault(address, set()).add(anchor)
+    for address in sorted(anchors):
+        wanted = sorted(anchors[address] - {""})
+        if not (wanted and address.endswith(".html")):
+            assert page.request.get(address).ok, address
+            continue
+        assert page.goto(address).ok, address
+        missing = page.evaluate(
+            "ids => ids.filter(id => !document.getElementById(id))", wanted
+        )
+        assert not missing, address
+
+
+def test_search_finds_a_term(page, site):
+    page.goto(f"{site}/search.html?q=threshold", wait_until="networkidle")
+    page.wait_for_selector("#search-results li", timeout=10_000)
+    assert "quickstart" in page.inner_html("#search-results")
+
+
+def test_the_theme_can_be_switched(page, site):
+    page.goto(f"{site}/welcome.html", wait_until="networkidle")
+    before = page.evaluate("document.documentElement.dataset.mode")
+    page.locator("button.theme-switch-button").first.click()
+    assert page.evaluate("document.documentElement.dataset.mode") != before

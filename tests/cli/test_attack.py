@@ -1,0 +1,91 @@
+"""``deepsvdd attack`` and ``deepsvdd adversarial``: from digits to a table of AUCs."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from deepsvdd import Dataset
+from deepsvdd.adversarial.examples import AdversarialSet
+from deepsvdd.cli import main
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+pytest.importorskip("foolbox")
+
+
+@pytest.fixture(autouse=True)
+def few_digits(mnist, monkeypatch):
+    digits = Dataset(
+        "mnist",
+        *(mnist.x_train[:2000], mnist.y_train[:2000]),
+        *(mnist.x_test[:300], mnist.y_test[:300]),
+        mnist.classes,
+    )
+    for module in ("attack", "adversarial"):
+        monkeypatch.setattr(
+            f"deepsvdd.cli.{module}.load_dataset", lambda name, path: digits
+        )
+
+
+def run(*words, status=0):
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == status, result.output
+    return result.output
+
+
+ATTACK = ("--normal_class", 3, "--n", 2, "--steps", 20)
+
+
+def test_examples_are_made_and_detectors_tested_on_them(tmp_path):
+    examples, results = tmp_path / "three.npz", tmp_path / "r.jsonl"
+    output = run("attack", "mnist", examples, *ATTACK, "--epochs", 2)
+    assert "classifier of mnist, test accuracy" in output
+    assert "2 adversarial examples of class '3', median distance" in output
+    found = AdversarialSet.load(examples)
+    assert len(found) == 2
+    assert found.metadata["provenance"]["versions"]["torch"]
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"three.npz", "three.classifier.safetensors"}  # no parts are left
+
+    # The classifier is there now, and is not trained again.
+    again = run("attack", "mnist", examples, *ATTACK)
+    assert again == output
+    assert np.array_equal(AdversarialSet.load(examples).x, found.x)
+    assert "epochs must be 2, as" in run(
+        "attack", "mnist", examples, *ATTACK, "--epochs", 3, status=1
+    )
+
+    words = ("--recipe", "fast:1+1", "--seeds", 4, "--method", "one-class")
+    output = run("adversarial", "mnist", examples, results, *words)
+    assert "mnist, one-class, seed 4: AUC" in output
+    (line,) = map(json.loads, results.read_text().splitlines())
+    assert line["n_adversarial"] == 2
+    assert line["attack"] == found.metadata["attack"]
+
+
+def test_without_foolbox_nothing_is_begun(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "foolbox", None)
+    output = run("attack", "mnist", tmp_path / "x.npz", *ATTACK, status=1)
+    assert "pip install 'deepsvdd[adversarial]'" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bad_values_are_refused(tmp_path):
+    output = run("attack", "mnist", tmp_path / "x.bin", *ATTACK, status=1)
+    assert "OUTPUT must end in .npz" in output
+    assert list(tmp_path.iterdir()) == []
+    for given in ("eleven", 99):
+        words = ("attack", "mnist", tmp_path / "x.npz", "--normal_class", given)
+        output = run(*words, status=1)
+        assert "normal_class must be an integer from 0 to 9" in output
+    for name in ("n", "steps", "batch_size"):
+        output = run(*words, f"--{name}", 0, status=2)
+        assert f"'--{name}': 0 is not in the range x>=1" in output
+    assert list(tmp_path.iterdir()) == []  # no classifier was trained
+    (tmp_path / "y.npz").write_bytes(b"no examples")
+    output = run(
+        "adversarial", "mnist", tmp_path / "y.npz", tmp_path / "r.jsonl", status=1
+    )
+    assert "must be a file of adversarial examples" in output

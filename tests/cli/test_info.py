@@ -1,0 +1,46 @@
+"""``deepsvdd info``: what is in a model file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from deepsvdd import DeepSVDD, Phase, Recipe
+from deepsvdd.core._engine.persistence import read_model
+from deepsvdd.version import __version__
+from tests.cli import succeeds
+
+pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
+
+
+def test_info(trained):
+    path = trained / "model.safetensors"
+    output = succeeds("info", path).stdout
+    lines = {line.split()[0]: line for line in output.splitlines()}
+    weights = 8 * 25 + 4 * 8 * 25 + 196 * 32
+    assert f"mnist_LeNet, {weights:,} weights" in lines["network"]
+    assert "(1, 28, 28), gcn_l1" in lines["input"]
+    assert "one-class" in lines["objective"]
+    assert "n_epochs 1" in lines["training"]
+    assert "n_epochs 1" in lines["pretraining"]
+    assert lines["seed"].endswith(" 0")
+    assert f"deepsvdd {__version__}" in lines["versions"]
+    threshold = DeepSVDD.load(path).threshold_
+    assert f"{threshold:.6g}" in lines["threshold"]
+
+
+def test_info_as_json_is_all_metadata(trained):
+    path = trained / "model.safetensors"
+    printed = json.loads(succeeds("info", path, "--json").stdout)
+    assert printed == read_model(path)[1]
+    assert printed["members"][0]["history"]["training"]["loss"]
+
+
+def test_info_without_pretraining():
+    x = np.random.default_rng(0).normal(size=(30, 4))
+    still = Recipe(pretraining=Phase(n_epochs=0), training=Phase(n_epochs=0))
+    DeepSVDD(recipe=still, pretrain=False, n_members=2).fit(x).save("m")
+    lines = succeeds("info", "m").stdout.splitlines()
+    assert "pretraining  none" in lines
+    assert "members      2" in lines
+    assert "seed         None" in lines

@@ -1,0 +1,261 @@
+"""How the estimator's networks are built and trained: members, starts, one's own."""
+
+import copy
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from deepsvdd import (
+    ArchitectureError,
+    Autoencoder,
+    CollapseWarning,
+    Phase,
+    TrainingDivergedError,
+    build_autoencoder,
+    pretrain_autoencoder,
+    train_hypersphere,
+)
+from deepsvdd.core.objectives import initial_center
+from tests.toys import SHORT, STILL, Flat, Unflat, make_images, short, states_equal
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+# ------------------------------------------------------------------------------ members
+
+
+def test_members_are_the_single_networks_of_consecutive_seeds(images):
+    many = short(n_members=3, random_state=5).fit(images)
+    for m, member in enumerate(many.members_):
+        (single,) = short(random_state=5 + m).fit(images).members_
+        assert states_equal(member.encoder, single.encoder)
+        assert torch.equal(member.center, single.center)
+        assert member.mean_distance == single.mean_distance
+        assert member.history["training"]["loss"] == single.history["training"]["loss"]
+
+
+def test_the_center_is_that_of_the_pretrained_network(images):
+    """The estimator does what its documented parts do, in the documented order."""
+    detector = short(random_state=3).fit(images)
+    x = detector.preprocessor_(torch.from_numpy(images[:, None]))
+    x = x.contiguous(memory_format=torch.channels_last)
+    torch.manual_seed(3)
+    autoencoder = build_autoencoder("mnist_LeNet", (1, 12, 12))
+    autoencoder = autoencoder.to(memory_format=torch.channels_last)
+    pretrain_autoencoder(autoencoder, x, SHORT.pretraining, seed=3)
+    autoencoder.eval()
+    with torch.no_grad():
+        c = initial_center(autoencoder.encoder(x))
+    assert torch.allclose(detector.members_[0].center, c, atol=1e-6)
+    sphere = train_hypersphere(autoencoder.encoder, x, SHORT, seed=3)
+    assert states_equal(sphere.encoder, detector.members_[0].encoder)
+
+
+# --------------------------------------------------------------------------- warm start
+
+
+def test_warm_start_goes_on_from_the_weights_and_keeps_the_center(images):
+    detector = short(n_members=2).fit(images)
+    before = copy.deepcopy(detector.members_)
+    detector.set_params(warm_start=True, pretrain=False, recipe=STILL).fit(images)
+    for old, new in zip(before, detector.members_, strict=True):
+        assert states_equal(old.encoder, new.encoder)
+        assert torch.equal(old.center, new.center)
+    detector.set_params(recipe=SHORT).fit(images)
+    for old, new in zip(before, detector.members_, strict=True):
+        assert not states_equal(old.encoder, new.encoder)
+        assert torch.equal(old.center, new.center)
+        assert "pretraining" not in new.history
+
+
+def test_warm_start_with_pretraining_computes_the_center_anew(images):
+    detector = short().fit(images)
+    old = copy.deepcopy(detector.members_[0])
+    detector.set_params(warm_start=True, recipe=STILL).fit(images)
+    (new,) = detector.members_
+    assert states_equal(old.encoder, new.encoder)
+    x = detector.preprocessor_(torch.from_numpy(images[:, None]))
+    with torch.no_grad():
+        expected = initial_center(new.encoder(x))
+    assert torch.allclose(new.center, expected, atol=1e-6)
+    assert not torch.allclose(new.center, old.center, atol=1e-6)
+
+
+def test_without_warm_start_fit_starts_anew(images):
+    detector = short().fit(images)
+    scores = detector.anomaly_score(images)
+    np.testing.assert_array_equal(detector.fit(images).anomaly_score(images), scores)
+
+
+def test_warm_start_of_vectors_and_of_more_members(vectors):
+    detector = short(warm_start=True, pretrain=False).fit(vectors)
+    first = copy.deepcopy(detector.members_[0])
+    detector.set_params(n_members=2, recipe=STILL).fit(vectors)
+    assert len(detector.members_) == 2
+    assert states_equal(detector.members_[0].encoder, first.encoder)
+    assert not states_equal(detector.members_[1].encoder, first.encoder)
+
+
+def test_warm_start_with_data_of_another_shape_says_so(vectors):
+    detector = short(warm_start=True).fit(vectors)
+    with pytest.raises(ValueError, match="warm_start"):
+        detector.fit(vectors[:, :3])
+
+
+# ---------------------------------------------------------------- networks of one's own
+
+
+def test_custom_encoder_without_pretraining(images):
+    network = Flat()
+    detector = short(network=network, pretrain=False, recipe=STILL).fit(images)
+    (member,) = detector.members_
+    assert detector.network_ == "custom"
+    assert member.encoder is not network
+    assert states_equal(member.encoder, network)  # its weights are the start
+    assert detector.represent(images).shape == (len(images), 6)
+    detector.set_params(recipe=SHORT).fit(images)
+    assert not states_equal(detector.members_[0].encoder, network)
+    assert "pretraining" not in detector.members_[0].history
+
+
+def test_custom_encoder_with_pretraining_says_what_is_missing(images):
+    with pytest.raises(ValueError, match=r"pretrain must be False.*Autoencoder\("):
+        short(network=Flat()).fit(images)
+
+
+def test_custom_autoencoder(images):
+    detector = short(network=Autoencoder(Flat(), Unflat())).fit(images)
+    (member,) = detector.members_
+    assert isinstance(member.encoder, Flat)
+    assert len(member.history["pretraining"]["loss"]) == 1
+
+
+def test_custom_network_for_vectors(vectors):
+    network = nn.Sequential(nn.Linear(5, 3, bias=False))
+    detector = short(network=network, pretrain=False).fit(vectors)
+    assert np.isfinite(detector.anomaly_score(vectors)).all()
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (Flat(bias=True), r"bias terms \(first.bias\).*Proposition 2.*bias=False"),
+        (Flat(activation=nn.Tanh()), "bounded activations.*Tanh.*Proposition 3"),
+        (Flat(activation=nn.Sigmoid()), "Sigmoid"),
+        (Flat(activation=nn.ELU()), "Elu"),
+        (Flat(activation=nn.BatchNorm1d(8)), "activation.bias.*affine=False"),
+    ],
+)
+def test_forbidden_networks_are_refused_and_can_be_forced(network, words, images):
+    with pytest.raises(ArchitectureError, match=words) as raised:
+        short(network=network, pretrain=False).fit(images)
+    assert "allow_collapse=True" in str(raised.value)
+    forced = short(network=network, pretrain=False, allow_collapse=True).fit(images)
+    assert np.isfinite(forced.anomaly_score(images)).all()
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.LeakyReLU(), nn.Identity()])
+def test_allowed_activations(activation, images):
+    short(network=Flat(activation=activation), pretrain=False).fit(images)
+
+
+def test_the_authors_elu_network_needs_no_permission():
+    x = make_images(6, (3, 8, 8))
+    assert short(network="cifar10_LeNet_ELU").fit(x).members_[0].encoder is not None
+
+
+class Maps(nn.Module):
+    """Ends in a map instead of a vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 6, stride=6, bias=False)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+@pytest.mark.parametrize(
+    ("decoder", "given"),
+    [
+        (nn.Sequential(nn.Linear(6, 1), nn.Unflatten(1, (1, 1, 1))), r"(2, 1, 1, 1)"),
+        (nn.Linear(6, 144), r"(2, 144)"),
+        (nn.Linear(5, 144), "an error"),
+    ],
+)
+def test_a_decoder_must_give_what_the_encoder_took(decoder, given, images):
+    network = Autoencoder(Flat(), decoder)
+    with pytest.raises(ValueError, match=r"gives \(2, 1, 12, 12\).*") as caught:
+        short(network=network).fit(images)
+    assert f"Linear gives {given}".split()[1:][0] in str(caught.value)
+    assert given in str(caught.value)
+
+
+def test_an_encoder_must_give_a_tensor(images):
+    class Two(Flat):
+        def forward(self, x):
+            return super().forward(x), x
+
+    with pytest.raises(ValueError, match=r"representations \(n, d\); Two gives tuple"):
+        short(network=Two(), pretrain=False).fit(images)
+
+
+def test_representations_must_be_vectors(images):
+    with pytest.raises(ValueError, match=r"\(n, d\)|Flatten|representation"):
+        short(network=Maps(), pretrain=False).fit(images)
+
+
+# ---------------------------------------------------------------------- what went wrong
+
+
+def test_divergence_is_an_error_with_a_hint(vectors):
+    wild = replace(SHORT, training=Phase(lr=1e30, n_epochs=3))
+    with pytest.raises(TrainingDivergedError, match="lower the learning rate"):
+        short(recipe=wild).fit(vectors)
+
+
+class Constant(nn.Module):
+    """What Proposition 2 warns of: a bias term that is all there is."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(2, 144))
+        self.bias = nn.Parameter(torch.ones(2))
+
+    def forward(self, x):
+        return nn.functional.linear(x.flatten(1), self.weight, self.bias)
+
+
+def test_collapse_is_reported_with_numbers_and_a_fix(images):
+    detector = short(
+        network=Constant(), pretrain=False, allow_collapse=True, recipe=STILL
+    )
+    with pytest.warns(CollapseWarning, match="collapse.*bias"):
+        detector.fit(images)
+    assert detector.members_[0].collapsed
+
+
+def test_healthy_training_gives_no_warning(images, vectors):
+    for x in (images, vectors):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert not short().fit(x).members_[0].collapsed
+
+
+# ------------------------------------------------------------------------------ history
+
+
+def test_history_has_one_row_an_epoch(soft, on_images):
+    for detector in (soft, on_images):
+        history = detector.members_[0].history
+        assert list(history) == ["pretraining", "training"]
+        for phase in history.values():
+            assert phase["epoch"] == [0]
+            assert {len(column) for column in phase.values()} == {1}
+            assert np.isfinite(phase["loss"]).all()
+    assert soft.members_[0].history["training"]["radius"][0] > 0
+    assert on_images.members_[0].history["training"]["radius"] == [0.0]

@@ -1,0 +1,192 @@
+"""The chapters' questions: read, exported as GIFT, and shown on a page."""
+
+import html
+import io
+import re
+import sys
+from html.parser import HTMLParser
+
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepsvdd.course.cli import main
+from deepsvdd.course.quizzes import Option, Question, escape, gift, read_quiz
+from tests import ROOT
+
+FILES = sorted((ROOT / "book/quizzes").glob("*.yml"))
+
+QUIZ = """\
+- question: "Is $R^2 = 1$ for *unit* vectors {x: 1}?"
+  options:
+    - {text: "Yes, always.", correct: true, why: "Their norm is 1."}
+    - {text: "No ~ never.", correct: false, why: "See $\\\\lVert x \\\\rVert$."}
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "01.yml"
+    path.write_text(QUIZ)
+    return path
+
+
+def test_a_quiz_is_read(path):
+    (question,) = read_quiz(path)
+    assert question.text.startswith("Is $R^2 = 1$")
+    assert [option.correct for option in question.options] == [True, False]
+    assert question.options[0].why == "Their norm is 1."
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("correct: false", "correct: true", "one of them correct, but it has 2 and 2"),
+        ("correct: true", "correct: false", "it has 2 and 0"),
+        ("correct: true", "correct: 'yes'", "it has 2 and 0"),
+        ("why: ", "because: ", "must have text, correct and why"),
+        ("question: ", "ask: ", "must have question and options"),
+        ("- question", "question", "must be"),
+        ("options:", "options: {", "must be YAML"),
+    ],
+)
+def test_a_wrong_quiz_is_named(path, old, new, message):
+    path.write_text(QUIZ.replace(old, new))
+    with pytest.raises(ValueError, match=r"01.yml") as caught:
+        read_quiz(path)
+    assert message in str(caught.value)
+
+
+# --- GIFT -------------------------------------------------------------------------
+
+
+def read_gift(text):
+    """Read what `gift` writes, after the rules of the format: (question, options)."""
+
+    def plain(escaped):
+        return html.unescape(re.sub(r"\\([~=#{}:\\])", r"\1", escaped)).strip()
+
+    # A part ends before a special character that no backslash stands before; a
+    # backslash takes the character after it along.
+    part = r"((?:[^~=#{}\\]|\\.)*)"
+    found = []
+    for block in text.strip().split("\n\n"):
+        if block.startswith("$CATEGORY"):
+            continue
+        head = re.match(rf"::(?:[^:\\]|\\.)*::\[html\]{part}\{{\n", block)
+        options = re.findall(rf"([~=]){part}#{part}", block[head.end() :])
+        assert block.endswith("\n}")
+        found.append(
+            (plain(head[1]), [(m == "=", plain(t), plain(w)) for m, t, w in options])
+        )
+    return found
+
+
+# No letters with a meaning in Markdown, which is not what this is about.
+WORDS = st.text("ab ~=#{}:<>&ν.", min_size=1).map(lambda t: f"a{' '.join(t.split())}a")
+
+
+@given(WORDS, st.lists(st.tuples(WORDS, WORDS), min_size=2, max_size=5), st.data())
+def test_gift_says_what_the_quiz_says(text, pairs, data):
+    right = data.draw(st.integers(0, len(pairs) - 1))
+    options = [Option(t, i == right, why) for i, (t, why) in enumerate(pairs)]
+    written = gift({"Chapter 1": [Question(text, tuple(options))]})
+    expected = [(option.correct, option.text, option.why) for option in options]
+    assert read_gift(written) == [(text, expected)]
+
+
+def test_gift_has_formulas_as_moodle_reads_them():
+    # Moodle takes \\ for one backslash, and \n for the end of a line.
+    assert r"\\(\\nu\{a\}_b*c*\\)" in escape(r"$\nu{a}_b*c*$")
+    assert escape("{ref}`the end <sec-end>`, {term}`AUC`, `x`") == (
+        "the end, AUC, <code>x</code>"
+    )
+
+
+def test_the_command_writes_all_quizzes(path, tmp_path):
+    out = tmp_path / "quizzes.gift"
+    done = CliRunner().invoke(main, ["quiz", str(out), "--sources", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    assert "1 questions in 1 quizzes" in done.output
+    assert out.read_text().startswith("$CATEGORY: Chapter 1\n")
+    assert len(read_gift(out.read_text())) == 1
+
+
+# --- the page ---------------------------------------------------------------------
+
+
+class Elements(HTMLParser):
+    """Collects start tags, and the text of each label."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+
+def sphinx(source, **options):
+    """Build a page with nothing but the directive."""
+    from sphinx.application import Sphinx
+    from sphinx.util.docutils import docutils_namespace, patch_docutils
+
+    settings = {
+        "extensions": ["myst_parser", "quiz"],
+        "myst_enable_extensions": ["dollarmath"],
+    }
+    folders = (source, None, source / "out", source / "trees", "html")
+    sys.path.insert(0, str(ROOT / "book/_ext"))
+    try:
+        with patch_docutils(), docutils_namespace():
+            Sphinx(*folders, settings, status=None, **options).build()
+    finally:
+        sys.path.pop(0)
+
+
+def test_the_page_asks_with_radio_buttons(path, tmp_path):
+    source = tmp_path / "source"
+    (source / "quizzes").mkdir(parents=True)
+    path.rename(source / "quizzes/01.yml")
+    (source / "index.md").write_text("# Page\n\n```{quiz} 01\n```\n")
+    sphinx(source, warningiserror=True)
+    page = (source / "out/index.html").read_text()
+    elements = Elements()
+    elements.feed(page)
+    buttons = [
+        a for tag, a in elements.found if tag == "input" and a["type"] == "radio"
+    ]
+    labels = {a["for"] for tag, a in elements.found if tag == "label"}
+    assert len(buttons) == 2
+    assert {button["name"] for button in buttons} == {"quiz-01-1"}
+    assert {button["id"] for button in buttons} == labels
+    # The style sheet shows the element after the label of the button that is checked.
+    assert re.search(r'<label [^>]*>.*?</label>\s*<div class="right">', page, re.DOTALL)
+    assert "<em>unit</em>" in page
+    assert r"\(R^2 = 1\)" in page
+    assert "<legend" in page
+
+
+def test_a_quiz_that_is_not_there_is_an_error(tmp_path):
+    (tmp_path / "index.md").write_text("# Page\n\n```{quiz} 99\n```\n")
+    warnings = io.StringIO()
+    sphinx(tmp_path, warning=warnings)
+    assert "99.yml" in warnings.getvalue()
+
+
+# --- the book's -------------------------------------------------------------------
+
+
+def test_every_chapter_has_a_quiz():
+    chapters = sorted(p.stem[:2] for p in (ROOT / "book").glob("[0-9][0-9]-*.ipynb"))
+    assert [file.stem for file in FILES] == chapters
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_quiz_has_four_to_six_questions(file):
+    questions = read_quiz(file)
+    assert 4 <= len(questions) <= 6
+    places = {[o.correct for o in q.options].index(True) for q in questions}
+    assert len(places) > 1  # the right answer is not always in the same place
+    assert len(read_gift(gift({"Chapter": questions}))) == len(questions)

@@ -1,0 +1,166 @@
+"""Assignments are read, and submissions recognised, whatever editors did to them."""
+
+import nbformat
+import pytest
+
+from deepsvdd.course.source import (
+    bound_names,
+    essence,
+    is_hidden,
+    problems,
+    read_assignment,
+    read_notebook,
+    recognise,
+)
+from tests.course import (
+    FULL,
+    MEAN,
+    MEAN_VALUE,
+    MEDIAN,
+    SPREAD,
+    handed_in,
+    named,
+    toy_notebook,
+)
+
+
+def test_the_toy_is_what_we_think(toy):
+    assert list(problems(toy)) == []
+    assert list(toy.solutions) == ["mean", "spread"]
+    assert toy.points == FULL | {"why": 2.0}
+    assert toy.title == "Toy: sums"
+    assert toy.headings["spread-value"] == "The spread"
+    assert [v.name for v in toy.variants] == ["median", "both"]
+    assert toy.variants[1].sources.keys() == {"mean", "spread"}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda nb: nb.cells[4].metadata.nbgrader.update(points=0), "points must"),
+        (lambda nb: nb.cells[4].metadata.nbgrader.update(grade_id="mean"), "unique"),
+        (lambda nb: nb.cells[4].metadata.nbgrader.update(grade_id="A b"), "'A b'"),
+        (lambda nb: nb.cells[12].metadata.course.update(replaces="x"), "no solution"),
+        (
+            lambda nb: nb.cells[12].metadata.course.update(marks={"x": 0}),
+            "no test cell",
+        ),
+        (lambda nb: nb.cells[12].metadata.course.update(marks={}), "must lose marks"),
+        (lambda nb: nb.cells[12].metadata.course.pop("mistake"), "lacks mistake"),
+        (lambda nb: nb.cells[11].metadata.course.update(role="key"), "'key'"),
+    ],
+)
+def test_a_wrong_source_is_named(tmp_path, change, message):
+    notebook = toy_notebook()
+    change(notebook)
+    nbformat.write(notebook, tmp_path / "9-toy.ipynb")
+    with pytest.raises(ValueError, match=r"9-toy.ipynb: ") as caught:
+        read_assignment(tmp_path / "9-toy.ipynb")
+    assert message in str(caught.value)
+
+
+def test_names_that_code_binds():
+    source = (
+        "import x\ndef f(a):\n    b = a\nclass C: pass\nd: int = 3\ne == d\ng.h = 1"
+    )
+    assert bound_names(source) == {"f", "C", "d"}
+
+
+def test_hidden_lines_are_those_between_the_marks():
+    lines = [is_hidden(MEAN_VALUE, number) for number in range(1, 5)]
+    assert lines == [False, True, True, False]
+
+
+@pytest.mark.parametrize(
+    "content", ["", "not JSON", "[]", "{}", "[" * 100_000, '{"cells": [1]}', "\0" * 9]
+)
+def test_what_is_no_notebook_is_an_error_of_one_line(tmp_path, content):
+    path = tmp_path / "a.ipynb"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="no readable notebook") as caught:
+        read_notebook(path)
+    assert "\n" not in str(caught.value)
+
+
+# --- notebooks out of shape -------------------------------------------------------
+
+
+def changed(toy, given, change):
+    """What a full solution becomes by a change of its list of cells."""
+    notebook = handed_in(given, mean=MEAN)
+    notebook.cells = change(notebook.cells)
+    return recognise(toy, given, notebook)
+
+
+def bare(cells, strip_marker=True):
+    """Cells without metadata, ids and, if wished, the lines that name tasks."""
+    return [
+        nbformat.from_dict(
+            {**one, "metadata": {}, "id": f"x{number}"}
+            | {"source": one.source.replace("# task: " if strip_marker else "\0", "# ")}
+        )
+        for number, one in enumerate(cells)
+    ]
+
+
+def test_an_unchanged_notebook_needs_no_remark(toy, given):
+    found = changed(toy, given, list)
+    assert found.remarks == []
+    assert found.extras == {}
+    assert found.texts == {"why": "Because."}
+    assert found.solutions == {"mean": [MEAN], "spread": [SPREAD]}
+
+
+def test_lost_metadata_are_made_up_for(toy, given):
+    found = changed(toy, given, bare)
+    (remark,) = found.remarks
+    assert remark == "metadata lost in 7 cell(s); recognised by what is in them"
+    assert found.texts == {"why": "Because."}
+    assert found.solutions == {"mean": [MEAN], "spread": [SPREAD]}
+    assert found.extras == {}
+
+
+def test_the_marker_names_a_solution_that_defines_nothing(toy, given):
+    def change(cells):
+        named(cells, "mean").source = "# task: mean\nmean = print"
+        return bare(cells, strip_marker=False)[::-1]
+
+    assert changed(toy, given, change).solutions["mean"] == [
+        "# task: mean\nmean = print"
+    ]
+
+
+def test_deleted_and_changed_tests_are_put_back(toy, given):
+    def change(cells):
+        named(cells, "mean-even").source = "pass"
+        cells.remove(named(cells, "mean-value"))
+        return cells
+
+    found = changed(toy, given, change)
+    assert found.remarks == [
+        "test mean-value was deleted; put back",
+        "test mean-even was changed; put back",
+    ]
+
+
+def test_of_copies_the_last_counts_and_stubs_do_not(toy, given):
+    def change(cells):
+        mean = named(cells, "mean")
+        wrong = nbformat.from_dict({**mean, "source": MEDIAN})
+        stub = named(given.cells, "mean")
+        return [*cells[:3], wrong, *cells[3:], stub]
+
+    found = changed(toy, given, change)
+    assert found.solutions["mean"] == [MEDIAN, MEAN]
+    assert found.remarks == ["mean is there 2 times; all ran"]
+
+
+def test_no_cell_at_all(toy, given):
+    found = changed(toy, given, lambda cells: [])
+    assert found.solutions == {"mean": [], "spread": []}
+    assert len(found.remarks) == 6
+
+
+def test_essence_ignores_what_editors_change():
+    assert essence("a  \n\n  b\n") == essence("a\n  b")
+    assert essence("a b") != essence("a  b")
