@@ -13,9 +13,9 @@ from sphinx.util.docutils import SphinxDirective
 from deepsvdd.course.quizzes import read_quiz
 
 
-def markup(text):
-    """Return HTML that other builders leave out."""
-    return nodes.raw("", text, format="html")
+def markup(text, part=""):
+    """Return HTML that other builders leave out; ``part`` tells what it opens."""
+    return nodes.raw("", text, format="html", part=part)
 
 
 class Quiz(SphinxDirective):
@@ -39,7 +39,7 @@ class Quiz(SphinxDirective):
 
     def question(self, name, number, question):
         """Yield the parts of one question."""
-        yield markup(f'<fieldset><legend id="{escape(name)}">')
+        yield markup(f'<fieldset><legend id="{escape(name)}">', "question")
         yield nodes.strong(text=f"Question {number}. ")
         yield self.inline(question.text)
         yield markup("</legend>")
@@ -47,12 +47,14 @@ class Quiz(SphinxDirective):
             button = f"{escape(name)}-{key}"
             yield markup(
                 f'<input type="radio" name="{escape(name)}" id="{button}">'
-                f'<label for="{button}">'
+                f'<label for="{button}">',
+                "option",
             )
             yield self.inline(option.text)
             verdict = "Right." if option.correct else "Not so."
             kind = "right" if option.correct else "wrong"
-            yield markup(f'</label><div class="{kind}"><strong>{verdict}</strong> ')
+            opening = f'</label><div class="{kind}"><strong>{verdict}</strong> '
+            yield markup(opening, kind)
             yield self.inline(option.why)
             yield markup("</div>")
         yield markup("</fieldset>")

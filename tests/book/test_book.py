@@ -1,9 +1,6 @@
 """The book: its notebooks as committed, and the built pages in a real browser."""
 
 import ast
-import contextlib
-import functools
-import http.server
 import importlib
 import importlib.util
 import json
@@ -12,15 +9,14 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 from collections import namedtuple
-from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
 
 from tests import ROOT
+from tests.book.conftest import AXE
 
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
 
@@ -34,13 +30,7 @@ CHAPTERS = (
     *(entry["file"] for part in TOC["parts"] for entry in part["chapters"]),
 )
 PAGES = (*CHAPTERS, "search", "genindex")
-AXE = ROOT / "_build/npm/node_modules/axe-core/axe.min.js"
 THEME_FINDINGS = {"label-content-name-mismatch", "region"}  # the theme's own
-VENDOR = ROOT / "book/_extra/vendor/mathjax/tex-chtml.js"
-FLAGS = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 BOOTSTRAP = """\
 # In Colab: install the package. Elsewhere this does nothing.
 import sys
@@ -194,81 +184,6 @@ def test_the_configuration_names_the_repository():
 
 
 # --- the built book ---------------------------------------------------------------
-
-
-def browser_path():
-    for name in ("chromium", "google-chrome"):
-        if path := shutil.which(name):
-            return path
-    with contextlib.suppress(Exception):
-        from playwright.sync_api import sync_playwright
-
-        with sync_playwright() as playwright:
-            if Path(playwright.chromium.executable_path).exists():
-                return playwright.chromium.executable_path
-    return None
-
-
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """A server that logs nothing."""
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture(scope="module")
-def site():
-    """Build the book as `make book` does, and serve it on this machine."""
-    if browser_path() is None:
-        reason = "no browser: apt-get install chromium, or playwright install chromium"
-        pytest.fail(reason) if os.environ.get("CI") else pytest.skip(reason)
-    if not (VENDOR.exists() and AXE.exists()):
-        subprocess.run(["make", "vendor"], cwd=ROOT, check=True)
-    build = "from jupyter_book.cli.main import main; main()"
-    words = ["build", "book", "-W", "--keep-going", "--all"]
-    done = subprocess.run(
-        [sys.executable, "-c", build, *words], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    handler = functools.partial(Quiet, directory=ROOT / "_build/html")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser(site):
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=browser_path(), args=list(FLAGS)
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def page(browser, site):
-    """A page that notes errors, and requests to anywhere else."""
-    page = browser.new_page()
-    page.problems = []
-    page.on(
-        "console",
-        lambda m: page.problems.append(m.text) if m.type == "error" else None,
-    )
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on(
-        "request",
-        lambda r: (
-            None
-            if r.url.startswith((site, "data:", "blob:"))
-            else page.problems.append(r.url)
-        ),
-    )
-    yield page
-    page.close()
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -19,7 +19,6 @@ from tests.cli import (
 
 pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
 
-
 # What a config.json of the authors' code looks like.
 AUTHORS_CONFIG = AUTHORS_OPTIONS | {
     "dataset_name": "fashion_mnist",

@@ -11,7 +11,6 @@ from tests.cli import config_of, fails, results_of, succeeds, train_words
 
 pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
 
-
 FEW = ("--n_train", 8, "--n_test", 4, "--n_other_train", 1, "--n_other_test", 1)
 
 

@@ -22,7 +22,6 @@ from tests.cli import (
 
 pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
 
-
 PICTURES = ("normals", "outliers", "roc", "scores", "training_loss", "pretraining_loss")
 
 

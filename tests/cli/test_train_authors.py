@@ -16,7 +16,6 @@ from tests.cli import AUTHORS_OPTIONS, PNG, SHORT, config_of, results_of, succee
 
 pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
 
-
 # The commands of the README of the authors' PyTorch repository, but for their `python
 # main.py` and the final semicolon.
 README_MNIST = (
