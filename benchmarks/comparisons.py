@@ -48,8 +48,9 @@ from deepsvdd import (
     pretrain_autoencoders,
     train_hypersphere,
 )
-from deepsvdd.core._engine.devices import PRECISIONS, ReplayedStep
+from deepsvdd.core._engine.devices import PRECISIONS
 from deepsvdd.core._engine.feeds import as_feed
+from deepsvdd.core._engine.replay import ReplayedStep
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.training import mean_representation
 from deepsvdd.reproduction import provenance

@@ -1,10 +1,11 @@
 """Deep SVDD: deep one-class classification, to learn, teach and use.
 
-What this module offers is the public interface, and stays. Names load on first use,
+The names in this module are the public interface, and are kept. They load on first use,
 so that ``import deepsvdd`` is instant: torch, scikit-learn, torchvision and matplotlib
 stay out until something needs them.
 
-The code behind it is in rooms, each of which imports only from those above it:
+The code behind them is in rooms, the lowest first: each imports only from itself and
+from rooms that stand before it in this table. ``_engine`` is a part of ``core``.
 
 ============== =====================================================================
 room           holds
@@ -12,9 +13,9 @@ room           holds
 errors, files, what everything stands on: this package's errors, safe writing of
 version        files, the version
 datasets       data sets, images, traffic signs; the bundled MNIST
-core           the method, to be read in the order of the book: preprocessing,
-               networks, objectives, recipes, training, metrics, the estimator, plots
-core/_engine   how it is fast: loop, feeds, devices, checkpoints, model files
+core           the method, to be read: preprocessing, networks, objectives, recipes,
+               the loop, training, metrics, the estimator, model files, plots
+core/_engine   what makes it fast: feeds, devices, processes, stacks, checkpoints
 reproduction   the paper's tables: sweeps, baselines, results, reports
 adversarial    the paper's stop signs: classifier, attacks, experiment
 cli            the command ``deepsvdd``, a module a subcommand
@@ -29,9 +30,9 @@ from deepsvdd.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from deepsvdd.core._engine.distributed import process_group as process_group
-    from deepsvdd.core._engine.loop import optimise as optimise
     from deepsvdd.core.architecture import check_architecture as check_architecture
     from deepsvdd.core.estimator import DeepSVDD as DeepSVDD
+    from deepsvdd.core.loop import optimise as optimise
     from deepsvdd.core.networks import Autoencoder as Autoencoder
     from deepsvdd.core.networks import build_autoencoder as build_autoencoder
     from deepsvdd.core.preprocessing import Preprocessor as Preprocessor
@@ -86,7 +87,7 @@ _HOMES = {
     "pretrain_autoencoder": "core.training",
     "pretrain_autoencoders": "core.training",
     "process_group": "core._engine.distributed",
-    "optimise": "core._engine.loop",
+    "optimise": "core.loop",
     "represent": "core.training",
     "train_hypersphere": "core.training",
     "train_hyperspheres": "core.training",

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepsvdd.core._engine.loop import optimise
-from deepsvdd.core._engine.persistence import read_model, write_model
+from deepsvdd.core._engine.model_format import read_model, write_model
+from deepsvdd.core.loop import optimise
 from deepsvdd.core.recipes import Phase
 from deepsvdd.core.training import represent
 from deepsvdd.datasets import Dataset

@@ -26,7 +26,7 @@ from deepsvdd.adversarial.attacks import (
     starting_points,
 )
 from deepsvdd.adversarial.classifier import Classifier, unit_pixels
-from deepsvdd.core._engine.persistence import checksum
+from deepsvdd.core._engine.model_format import checksum
 from deepsvdd.core.networks import evaluation_mode
 from deepsvdd.datasets import Dataset, one_vs_rest
 from deepsvdd.files import atomic_write

@@ -1,7 +1,8 @@
-"""The command line: ``deepsvdd train | fit | score | …``, a module each.
+"""The command line: ``deepsvdd train | fit | score | …``, one module per command.
 
-Touch it to add an option (in the module of the command's name) or a command (a module,
-and its name in ``COMMANDS``). Besides the commands ``train``, ``fit``, ``score``,
+Touch it to add an option (in the module of the command's name; of ``train`` also in its
+``build_detector``, and in ``config`` if a recipe sets it) or a command (a module, and
+its name in ``COMMANDS``). Besides the commands ``train``, ``fit``, ``score``,
 ``info``, ``sweep``, ``report``, ``signs``, ``attack`` and ``adversarial``:
 
 ========== ==========================================================================
@@ -11,7 +12,7 @@ options    options that several commands have
 inputs     reading what is to be trained on or scored: arrays, images, folders
 config     the settings of ``train``: where each comes from, and config.json
 run_log    what ``train`` says, on the terminal and in log.txt
-pictures   the pictures that ``train`` and ``report`` draw
+pictures   the pictures of ``train``, and drawing to a file, as ``report`` does, too
 ========== ==========================================================================
 """
 

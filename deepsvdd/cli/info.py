@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from deepsvdd.core._engine.persistence import read_model
+from deepsvdd.core._engine.model_format import read_model
 
 
 @click.command(name="info", short_help="Show what a model file holds.")

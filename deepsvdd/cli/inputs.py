@@ -1,4 +1,4 @@
-"""Reading what is to be scored: arrays, image files, folders of images."""
+"""Reading what to train on or to score: arrays, image files, folders of images."""
 
 from __future__ import annotations
 

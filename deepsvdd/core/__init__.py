@@ -1,23 +1,26 @@
-"""The method: what there is to read, and to change, in the order of the book.
+"""The method: what there is to read, and to change, in the order in which data pass.
 
-Touch it to try another preprocessing, network, loss, schedule or score. How it is made
+Touch it to try another preprocessing, network, loss, schedule or score. What makes it
 fast is next door, in ``_engine``, and need not be read to understand it.
 
 ============== =====================================================================
 module         holds
 ============== =====================================================================
 preprocessing  contrast normalisation, scaling to [0, 1] by the training data
-networks       the networks φ, their decoders, the autoencoders that pretrain them
-layers         two layers of these networks, written for speed
+networks       the networks φ, their decoders, the autoencoders that pretrain them;
+               the weights that a seed draws
+layers         two fast layers, here because the networks are made of them
 architecture   what a network must not have, by the paper's propositions
 objectives     the loss functions, center, radius and score: the paper's equations
-recipes        training settings, and the named ones
+recipes        training settings, and the recipes with names
+loop           the one training loop: order of the samples, batches, Adam, schedules
 training       pretraining; training of both objectives; the hypersphere that results
-trainer        from a feed to trained networks: built, begun, pretrained, trained
+collapse       the check whether training has collapsed
+trainer        builds, initialises, pretrains and trains the networks of a detector
 metrics        AUC, average precision, false alarms, bootstrap intervals
-validation     what users may give to the estimator
-estimator      ``DeepSVDD``, scikit-learn's way to use all this
-model_file     a fitted detector in one file, and back
+input_checks   what users may give to the estimator: parameters and samples
+estimator      ``DeepSVDD``, scikit-learn's way to use all this: scores, threshold
+model_file     what of a fitted detector is stored in its file, and back
 model_tar      the authors' own model files, read
 evaluation     a detector's test results, and the control that was never trained
 plots          pictures of images, scores, training and representations

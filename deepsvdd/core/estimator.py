@@ -20,6 +20,7 @@ from deepsvdd.core._engine.devices import channels_last, resolve_device
 from deepsvdd.core._engine.distributed import from_first, gathered, rank, share
 from deepsvdd.core._engine.feeds import Feed, InMemory, Stream
 from deepsvdd.core._engine.stacking import trains_at_once
+from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.model_file import read_detector, rebuilt_member, write_detector
 from deepsvdd.core.model_tar import read_model_tar
 from deepsvdd.core.networks import default_network
@@ -28,7 +29,6 @@ from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Recipe, get_recipe, is_whole
 from deepsvdd.core.trainer import Trainer
 from deepsvdd.core.training import SCORING_BATCH, represent
-from deepsvdd.core.validation import Samples, check_parameters, check_samples
 
 
 class DeepSVDD(OutlierMixin, BaseEstimator):

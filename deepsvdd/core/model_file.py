@@ -1,7 +1,7 @@
 """A fitted detector in one file, and back: what of it is stored, and under which names.
 
 The file's format, safetensors with JSON in its header, is that of
-:mod:`deepsvdd.core._engine.persistence`.
+:mod:`deepsvdd.core._engine.model_format`, which knows nothing of detectors.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from deepsvdd.core._engine.persistence import read_model, strip_prefix, write_model
+from deepsvdd.core._engine.model_format import read_model, strip_prefix, write_model
 from deepsvdd.core.networks import Autoencoder, build_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Recipe

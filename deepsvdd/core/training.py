@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,8 +12,9 @@ from torch import Tensor, nn
 from deepsvdd.core._engine.checkpoints import Checkpoint
 from deepsvdd.core._engine.distributed import gathered, total
 from deepsvdd.core._engine.feeds import Feed, as_feed
-from deepsvdd.core._engine.loop import History, check_finite, optimise
 from deepsvdd.core._engine.stacking import Stack
+from deepsvdd.core.collapse import warn_if_collapsed
+from deepsvdd.core.loop import History, check_finite, optimise
 from deepsvdd.core.networks import output_of
 from deepsvdd.core.objectives import (
     away_from_zero,
@@ -24,7 +24,6 @@ from deepsvdd.core.objectives import (
     squared_distances,
 )
 from deepsvdd.core.recipes import Phase, Recipe
-from deepsvdd.errors import CollapseWarning
 
 OBJECTIVES = ("one-class", "soft-boundary")
 SCORING_BATCH = 250  # its activations fit a processor's cache
@@ -488,34 +487,3 @@ def finished(
         collapsed=warn_if_collapsed(spread.item(), c, d2, feed),
         history={"training": history},
     )
-
-
-COLLAPSED_SPREAD = 1e-4  # of ‖c‖
-COLLAPSED_SCORES = 0.01  # of the number of distinct training samples
-
-
-def warn_if_collapsed(spread: float, c: Tensor, d2: Tensor, feed: Feed) -> bool:
-    """Warn when a trained network maps the training data (nearly) to one point.
-
-    Either the spread of the representations, their root mean squared distance from
-    their mean, has vanished against the norm of the center c (d,) (healthy trainings
-    end above 1 % of it, constant maps at rounding error), or far fewer of the squared
-    distances d2 (n,) than of the samples are distinct.
-    """
-    norm = c.norm().item()
-    distinct = len(d2.unique())
-    collapsed = spread <= COLLAPSED_SPREAD * norm or distinct == 1
-    if not collapsed and distinct <= COLLAPSED_SCORES * len(d2):
-        # Slow: asked only in doubt.
-        collapsed = distinct <= COLLAPSED_SCORES * feed.n_distinct()
-    if collapsed:
-        warnings.warn(
-            f"hypersphere collapse: the training data's representations spread by "
-            f"{spread:.2g} around a center of norm {norm:.2g}, with {distinct} "
-            f"distinct scores for {len(d2)} samples, so scores mean nothing; use a "
-            "network without bias terms and bounded activations, a smaller learning "
-            "rate, and samples that differ",
-            CollapseWarning,
-            stacklevel=2,
-        )
-    return collapsed

@@ -1,10 +1,11 @@
 """A course in a box: assignments built, checked and graded from one source each.
 
-Touch it to change what is a mark (``grade``), what students see of it (``feedback``),
-or what a submission may look like (``source``; ``batch`` for a folder of them).
+Touch it to change how marks are given (``grade``), what students see of it
+(``feedback``), or what a submission may look like (``source``; ``batch`` for a folder
+of them).
 
 ``source`` reads an assignment and recognises its cells in a submission, ``worker`` runs
-cells in a process that can do no harm, ``grade`` turns what they did into marks,
+cells in a fenced process, ``grade`` turns what they did into marks,
 ``feedback`` writes these down, ``build`` makes the releases and proves the tests,
 ``quizzes`` reads the chapters' questions; ``cli`` is the command ``deepsvdd-course``.
 """

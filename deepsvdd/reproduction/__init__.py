@@ -1,9 +1,10 @@
 """The paper's tables, made again: many runs, their results, and reports on them.
 
-Touch it to add a baseline, a column of a table, or a place where sweeps run. The words:
-a *run* is one method, trained and tested on one normal class with one seed; a *task*,
-runs that share work; a *sweep*, the tasks of a whole grid; an *executor*, where they
-run; *results*, the file with a line a run; a *report*, tables and figures of results.
+Touch it to add a baseline, a column of a table, or a place where sweeps run (it is
+chosen in ``cli/sweep.py``). The words: a *run* is one method, trained and tested on one
+normal class with one seed; a *task* is a group of runs that share work; a *sweep* is
+all tasks of a grid; an *executor* is what carries them out; *results* are files with
+one line per run; a *report* is tables and figures of results.
 
 ============ =======================================================================
 module       holds

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepsvdd import DeepSVDD, Phase, Recipe
-from deepsvdd.core._engine.persistence import read_model
+from deepsvdd.core._engine.model_format import read_model
 from deepsvdd.version import __version__
 from tests.cli import succeeds
 

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from deepsvdd import Autoencoder, DeepSVDD, ModelFileError, Phase, Recipe
-from deepsvdd.core._engine.persistence import read_model
+from deepsvdd.core._engine.model_format import read_model
 from tests import toys
 from tests.toys import Tiny, header_of, make_images
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from deepsvdd import CollapseWarning, DeepSVDD, TrainingDivergedError, build_autoencoder
 from deepsvdd.core._engine.feeds import InMemory
+from deepsvdd.core.collapse import warn_if_collapsed
 from deepsvdd.core.objectives import initial_center, optimal_radius, squared_distances
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Phase, Recipe
@@ -20,7 +21,6 @@ from deepsvdd.core.training import (
     reconstruction_scores,
     represent,
     train_hypersphere,
-    warn_if_collapsed,
 )
 from tests.toys import linear, loop_by_hand, random, small_encoder, states_equal
 

@@ -1,5 +1,6 @@
-"""How training and scoring are fast: see README.md. No promise of stability.
+"""What makes training and scoring fast: see README.md. It may change at any time.
 
-Touch it to change what a training costs, never what it computes; ``tests/core/_engine``
-compares each module with the plain way to do the same.
+Touch it to make training cheaper; what it computes is decided in ``core``, but for the
+first filters of ``dictionaries``. Where there is a plain way to do the same,
+``tests/core/_engine`` compares.
 """

@@ -1,9 +1,9 @@
 """Pictures of data, scores and training that read well on light and dark pages.
 
-Every function draws on `ax`, or on a new figure if there is none, and returns the
-axes. The look is one dictionary, `STYLE`: the functions apply it to what they
-create; to give it to axes of your own, make them inside ``with style():``, or write
-``plt.style.use(plots.STYLE)`` once at the top of a notebook.
+Every function that draws takes `ax`, or makes a new figure if there is none, and
+returns the axes. The look is one dictionary, `STYLE`: the functions apply it to what
+they create; to give it to axes of your own, make them inside ``with style():``, or
+write ``plt.style.use(plots.STYLE)`` once at the top of a notebook.
 
 ``images`` draws grids of images, ``curves`` scores and training, ``points``
 representations and rows of values; ``look`` has colours and fonts, and writes files.

@@ -13,7 +13,7 @@ from torch import nn
 
 from deepsvdd import DeepSVDD, ModelFileError, Phase, Recipe
 from deepsvdd.core._engine.checkpoints import Checkpoint
-from deepsvdd.core._engine.persistence import read_model
+from deepsvdd.core._engine.model_format import read_model
 
 RECIPE = Recipe(
     pretraining=Phase(n_epochs=4, batch_size=100, schedule="one-cycle"),

@@ -5,13 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from deepsvdd.core._engine.devices import (
-    ReplayedStep,
-    autocast,
-    resolve_device,
-    tensor_cores,
-)
-from deepsvdd.core._engine.loop import Run, optimise
+from deepsvdd.core._engine.devices import autocast, resolve_device, tensor_cores
+from deepsvdd.core._engine.replay import ReplayedStep
+from deepsvdd.core.loop import Run, optimise
 from deepsvdd.core.recipes import Phase
 from tests.toys import toy
 

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from deepsvdd.core._engine import distributed
-from deepsvdd.core._engine.persistence import read_model
+from deepsvdd.core._engine.model_format import read_model
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

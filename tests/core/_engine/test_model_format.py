@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from deepsvdd import DeepSVDD, ModelFileError
 from deepsvdd.adversarial.classifier import Classifier
-from deepsvdd.core._engine.persistence import read_model, write_model
+from deepsvdd.core._engine.model_format import read_model, write_model
 from deepsvdd.core.model_tar import read_model_tar
 from tests.toys import Evil, header_of, make_images, short
 

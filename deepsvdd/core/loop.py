@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.checkpoints import Checkpoint
-from deepsvdd.core._engine.devices import ReplayedStep, autocast, tensor_cores
+from deepsvdd.core._engine.devices import autocast, tensor_cores
 from deepsvdd.core._engine.distributed import (
     data_parallel,
     from_first,
@@ -27,6 +27,7 @@ from deepsvdd.core._engine.distributed import (
     total,
 )
 from deepsvdd.core._engine.feeds import Feed, as_feed
+from deepsvdd.core._engine.replay import ReplayedStep
 from deepsvdd.core.recipes import Phase
 from deepsvdd.errors import TrainingDivergedError
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsvdd import TrainingDivergedError
-from deepsvdd.core._engine.loop import batch_bounds, optimise
+from deepsvdd.core.loop import batch_bounds, optimise
 from deepsvdd.core.recipes import Phase
 from tests.toys import linear, loop_by_hand, random, toy
 
