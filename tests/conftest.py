@@ -1,6 +1,5 @@
 """What the tests share: settings, the bundled MNIST, read once, and a Ray cluster."""
 
-import fcntl
 import os
 import sys
 
@@ -49,6 +48,7 @@ def cluster(tmp_path_factory):
 
     Only one at a time: tests that run side by side kill each other's workers else.
     """
+    fcntl = pytest.importorskip("fcntl")  # not in Windows
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 

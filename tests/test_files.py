@@ -126,8 +126,8 @@ def test_devices_are_not_replaced():
         pass
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 @pytest.mark.skipif("os.geteuid() == 0", reason="root may write anywhere")
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
 def test_read_only_folder(tmp_path):
     tmp_path.chmod(0o500)
     with (
