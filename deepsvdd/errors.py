@@ -33,3 +33,7 @@ class DataUnavailableError(RuntimeError):
 
 class ProcessLostError(ConnectionError):
     """Another process of a training in several processes has ended before its time."""
+
+
+class OldDependencyError(ImportError):
+    """A dependency is older than this package can use; the message names the fix."""

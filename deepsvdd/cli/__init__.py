@@ -26,12 +26,17 @@ from typing import Any
 
 import click
 
-from deepsvdd.errors import DataUnavailableError
+from deepsvdd.errors import DataUnavailableError, OldDependencyError
 from deepsvdd.version import __version__
 
 COMMANDS = (
     *("train", "fit", "score", "info", "sweep", "report"),
     *("signs", "attack", "adversarial"),
+)
+# Their messages tell the fix.
+TOLD = (
+    *(ValueError, ArithmeticError, OSError),
+    *(DataUnavailableError, OldDependencyError),
 )
 
 
@@ -62,7 +67,7 @@ class Commands(click.Group):
             with warnings.catch_warnings():
                 warnings.showwarning = show_warning
                 return super().invoke(ctx)
-        except (ValueError, ArithmeticError, OSError, DataUnavailableError) as error:
+        except TOLD as error:
             if isinstance(error, BrokenPipeError):
                 raise
             raise click.ClickException(str(error)) from error

@@ -28,3 +28,7 @@ plots          pictures of images, scores, training and representations
 
 Public names are in ``deepsvdd`` itself: ``from deepsvdd import DeepSVDD``.
 """
+
+from deepsvdd.version import check_dependencies
+
+check_dependencies()  # here, because `import deepsvdd` is instant and torch comes later

@@ -3,6 +3,7 @@
 import copy
 import pickle
 from dataclasses import replace
+from importlib.util import find_spec
 from unittest import SkipTest
 
 import numpy as np
@@ -41,6 +42,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SKIPPED = {
     "check_array_api_input": "needs SCIPY_ARRAY_API=1 in the environment",
 }
+if find_spec("pandas") is None:
+    SKIPPED["check_classifier_data_not_an_array"] = "hands over tables of pandas"
 
 
 @pytest.mark.filterwarnings("ignore::deepsvdd.CollapseWarning")

@@ -75,7 +75,9 @@ class TestEveryPlot:
 
     def test_is_drawn_without_warnings(self, draw, recwarn):
         draw(None).figure.canvas.draw()
-        assert not recwarn.list
+        # Matplotlib 3.8 calls a newer pyparsing by names that are deprecated there.
+        others = [w for w in recwarn if "Pyparsing" not in w.category.__name__]
+        assert not others
 
     def test_has_a_text_of_sufficient_contrast(self, draw):
         ax = draw(None)
