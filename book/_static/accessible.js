@@ -1,4 +1,5 @@
-// What Sphinx and MathJax leave to be done for readers without a mouse or a screen.
+// What Sphinx and MathJax leave to be done for readers without a mouse or a screen. When
+// all is done the page says so (<html data-reachable>), for tests to wait for.
 window.addEventListener("load", async () => {
   // Roles of bibliographies that are deprecated, or lack their counterparts.
   for (const role of ["doc-biblioentry", "list"]) {
@@ -22,4 +23,13 @@ window.addEventListener("load", async () => {
       formula.tabIndex = 0;
     }
   }
+  // So do long lines of code, as soon as their font is there. The theme does the same
+  // when the page has been still for 0.3 s, which on a busy machine can be late.
+  await document.fonts.ready;
+  for (const block of document.querySelectorAll("pre")) {
+    if (block.scrollWidth > block.clientWidth || block.scrollHeight > block.clientHeight) {
+      block.tabIndex = 0;
+    }
+  }
+  document.documentElement.dataset.reachable = "";
 });

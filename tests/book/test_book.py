@@ -200,6 +200,7 @@ def test_page_loads_alone_and_fits_a_phone(page, site, name):
 @pytest.mark.parametrize("name", PAGES)
 def test_page_is_accessible(page, site, name):
     page.goto(f"{site}/{name}.html", wait_until="networkidle")
+    page.wait_for_selector("html[data-reachable]", state="attached")
     page.add_script_tag(path=AXE)
     found = page.evaluate("axe.run()")["violations"]
     ours = {
