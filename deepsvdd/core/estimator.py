@@ -25,7 +25,7 @@ from deepsvdd.core.model_file import read_detector, rebuilt_member, write_detect
 from deepsvdd.core.model_tar import read_model_tar
 from deepsvdd.core.networks import default_network
 from deepsvdd.core.objectives import count_of
-from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.preprocessing import Preprocessor, without_tails
 from deepsvdd.core.recipes import Recipe, get_recipe, is_whole
 from deepsvdd.core.trainer import Trainer
 from deepsvdd.core.training import SCORING_BATCH, represent
@@ -64,8 +64,10 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         Train that many networks, with seeds ``random_state``, ``random_state + 1``, …,
         and average their normalised distances. On a GPU they are trained all at once.
     preprocessing : str, default="auto"
-        "gcn_l1" (paper; "auto" for images), "gcn_l2", "minmax" ("auto" for vectors) or
-        "none". Extrema come from the training data.
+        "gcn_l1" (paper; "auto" for images), "gcn_l2", "minmax", "standard" ("auto" for
+        vectors: every column's training data has mean 0 and standard deviation 1, but
+        for its most extreme hundredth at either end, which is also clipped before
+        training) or "none". What is measured comes from the training data.
     contamination : "auto" or float in (0, 0.5], default="auto"
         Fraction of the training data to lie beyond the threshold of :meth:`predict`.
         "auto" means ν; the threshold of a single soft-boundary network is then R, up to
@@ -220,7 +222,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         self.recipe_ = (
             self.recipe
             if isinstance(self.recipe, Recipe)
-            else get_recipe(self.recipe, self.network_)
+            else get_recipe(self.recipe, self.network_, len(samples))  # type: ignore[arg-type]
         )
         self.preprocessor_ = self._fit_preprocessor(samples)
         feed = self._feed(samples, device)
@@ -269,7 +271,10 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         """Preprocess the samples on the device, or prepare to do so batch by batch."""
         if not isinstance(samples, Tensor):
             return self._stream(samples, self.preprocessor_, device)
-        return InMemory(channels_last(self.preprocessor_(samples).float().to(device)))
+        x = self.preprocessor_(samples)
+        if self.preprocessor_.method == "standard":
+            x = without_tails(x)  # of what is trained on; scored is all as it is
+        return InMemory(channels_last(x.float().to(device)))
 
     def _stream(
         self,
@@ -412,7 +417,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     def _preprocessing_method(self) -> str:
         if self.preprocessing != "auto":
             return self.preprocessing
-        return "minmax" if len(self.input_shape_) == 1 else "gcn_l1"
+        return "standard" if len(self.input_shape_) == 1 else "gcn_l1"
 
     def _samples(self, X: Samples, reset: bool) -> Tensor | Dataset[Any]:
         """Validate data; return a tensor (n, c, h, w) or (n, d) on the CPU.

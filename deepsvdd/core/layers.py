@@ -1,7 +1,8 @@
-"""Two layers that compute what plain ones compute, in a fraction of the time.
+"""Layers that :mod:`deepsvdd.core.networks` is made of.
 
-Both are exact rewritings, tested against the plain composition in values, gradients and
-running statistics; the networks in :mod:`deepsvdd.core.networks` are made of them.
+Those for images compute what plain ones compute, in a fraction of the time: exact
+rewritings, tested against the plain composition in values, gradients and running
+statistics.
 
 Axis letters: B batch, C channels, H height, W width.
 """
@@ -59,6 +60,45 @@ class NormPool2d(nn.BatchNorm2d):
     def normalise(self, x: Tensor) -> Tensor:
         """Only normalise (B, C, H, W)."""
         return super().forward(x)
+
+
+class Norm1d(nn.BatchNorm1d):
+    """Batch normalisation of vectors (B, D) without affine parameters, for tables.
+
+    Where nothing was trained before the center is computed, its running statistics
+    would be nobody's: :func:`settle` measures them.
+
+    Parameters
+    ----------
+    width : int
+        Length D of the vectors.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=1e-4, affine=False)
+
+
+def settle(network: nn.Module, x: Tensor) -> None:
+    """Set the running statistics of all :class:`Norm1d` of a network to those of x.
+
+    Parameters
+    ----------
+    network : Module
+        Changed in place; without such layers it stays as it is.
+    x : Tensor of shape (n, d)
+        Training data, n ≥ 2.
+    """
+    norms = [module for module in network.modules() if isinstance(module, Norm1d)]
+    if not norms:
+        return
+    training, momenta = network.training, [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        network.train()(x)
+    network.train(training)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
 
 
 def conv_norm_pool(conv: Any, norm: Any, x: Tensor) -> Tensor:

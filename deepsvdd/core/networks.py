@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.devices import tensor_cores
-from deepsvdd.core.layers import NormPool2d, UpConvTranspose2d, conv_norm_pool
+from deepsvdd.core.layers import Norm1d, NormPool2d, UpConvTranspose2d, conv_norm_pool
 
 Shape = tuple[int, ...]
 GRID = 4  # the LeNet decoders start from a GRID × GRID map
@@ -178,6 +178,28 @@ class MLP(nn.Sequential):
         super().__init__(*layers[:-1])  # linear head
 
 
+class NormedMLP(nn.Sequential):
+    """Encoder for vectors as the LeNets are for images: batch normalisation, no bias.
+
+    Its layers are wide, so that neither they nor the representation lose a column.
+
+    Parameters
+    ----------
+    n_features : int
+        Length of one (flattened) sample.
+    widths : tuple of int
+        Sizes of the layers; the last is the representation's dimension D.
+    """
+
+    def __init__(
+        self, n_features: int, widths: tuple[int, ...] = (128, 128, 128)
+    ) -> None:
+        layers: list[nn.Module] = [nn.Flatten()]
+        for i, o in pairwise((n_features, *widths)):
+            layers += [nn.Linear(i, o, bias=False), Norm1d(o), nn.LeakyReLU()]
+        super().__init__(*layers[:-2])  # linear head
+
+
 class MLPDecoder(nn.Sequential):
     """Mirror of :class:`MLP`; it may have bias terms, only the encoder must not.
 
@@ -232,7 +254,7 @@ LENETS = {
     # 16, 32 and 64 filters with a dense layer of 32 units.
     "gtsrb_LeNet": LeNetConfig(channels=(16, 32), rep_dim=32, dense=64),
 }
-NETWORKS = (*LENETS, "mlp")
+NETWORKS = (*LENETS, "mlp", "mlp_BN")
 
 
 def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
@@ -242,10 +264,11 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
 
     Parameters
     ----------
-    name : {"mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet", "mlp"}
+    name : {"mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet", \
+        "mlp", "mlp_BN"}
         The LeNets are for images: those of the paper's Section 4.2, and the authors'
         own for the traffic signs of Section 4.3, which the text describes otherwise;
-        "mlp" is for vectors.
+        the others are for vectors, and ours.
     input_shape : (C, H, W) or (d,)
         Shape of one sample.
 
@@ -263,9 +286,19 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}; got {name!r}")
     if name == "mlp":
         return Autoencoder(MLP(math.prod(input_shape)), MLPDecoder(input_shape))
+    if name == "mlp_BN":
+        widths = normed_widths(math.prod(input_shape))
+        encoder = NormedMLP(math.prod(input_shape), widths)
+        return Autoencoder(encoder, MLPDecoder(input_shape, widths))
     config = LENETS[name]
     check_image_shape(name, config, input_shape)
     return Autoencoder(LeNet(input_shape, config), LeNetDecoder(input_shape, config))
+
+
+def normed_widths(n_features: int) -> tuple[int, int, int]:
+    """Return the widths of an "mlp_BN": as the columns, from 128 to 512."""
+    width = min(max(128, n_features), 512)
+    return width, width, width
 
 
 def seeded_autoencoder(
@@ -299,7 +332,7 @@ def check_image_shape(name: str, config: LeNetConfig, input_shape: Shape) -> Non
 def default_network(input_shape: Shape) -> str:
     """Name the network for samples of a shape: vectors, grey images, colour images."""
     if len(input_shape) == 1:
-        return "mlp"
+        return "mlp_BN"
     small = input_shape[0] == 1 and max(input_shape[1:]) <= 32
     return "mnist_LeNet" if small else "cifar10_LeNet"
 

@@ -1,11 +1,12 @@
-"""Preprocessing of whole data sets at once: contrast normalisation and min–max scaling.
+"""Preprocessing of whole data sets at once: contrast normalisation and scaling.
 
-The scaling's extrema come from the normal training data only (paper, Section 4.2, and
-the authors' code, which carries them as constants); they are part of a fitted model.
+What the scaling goes by comes from the normal training data only (paper, Section 4.2,
+and the authors' code, which carries extrema as constants); a fitted model keeps it.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -14,8 +15,9 @@ from torch import Tensor
 
 from deepsvdd.core._engine.distributed import total
 
-METHODS = ("gcn_l1", "gcn_l2", "minmax", "none")
+METHODS = ("gcn_l1", "gcn_l2", "minmax", "standard", "none")
 BATCH = 10_000  # samples at a time, so that their floats need not all be in memory
+TAIL = 0.01  # part of the samples, at either end of a column, that may be anything
 
 
 def global_contrast_normalization(x: Tensor, norm: str = "l1") -> Tensor:
@@ -57,17 +59,18 @@ def global_contrast_normalization(x: Tensor, norm: str = "l1") -> Tensor:
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """A fitted preprocessing: optional contrast normalisation, then min–max to [0, 1].
+    """A fitted preprocessing: optional contrast normalisation, then a linear scaling.
 
     In the book: sec-scaling (05-data).
 
     Attributes
     ----------
-    method : {"gcn_l1", "gcn_l2", "minmax", "none"}
-        "gcn_l1" is the paper's for images.
+    method : {"gcn_l1", "gcn_l2", "minmax", "standard", "none"}
+        "gcn_l1" is the paper's for images; "standard" is for vectors.
     minimum, maximum : Tensor of shape () or (d,)
-        Extrema of the normal training data after contrast normalisation: over all
-        pixels for images, of each feature for vectors.
+        What becomes 0 and what becomes 1: extrema of the normal training data after
+        contrast normalisation, over all pixels for images, of each feature for vectors.
+        For "standard" each feature's mean, and mean plus standard deviation.
     """
 
     method: str
@@ -83,7 +86,7 @@ class Preprocessor:
         x : Tensor of shape (n, c, h, w) or (n, d), or an iterable of such
             Training data, of the normal class only; whole, or in batches. Of several
             processes each may give its share.
-        method : {"gcn_l1", "gcn_l2", "minmax", "none"}
+        method : {"gcn_l1", "gcn_l2", "minmax", "standard", "none"}
             What to do with it.
 
         Returns
@@ -94,7 +97,8 @@ class Preprocessor:
         Raises
         ------
         ValueError
-            If the method is unknown, or no sample has any contrast.
+            If the method is unknown, no sample has any contrast, or images are to be
+            standardised.
         """
         if method not in METHODS:
             raise ValueError(
@@ -102,6 +106,9 @@ class Preprocessor:
             )
         if method == "none":
             return cls(method, torch.tensor(0.0), torch.tensor(1.0))
+        if method == "standard":
+            low, high = cls._standard(x)
+            return cls(method, low.cpu(), high.cpu())
         lows, highs, n = [], [], 0
         for batch in x.split(BATCH) if isinstance(x, Tensor) else x:
             values = cls._contrast(batch, method)
@@ -111,12 +118,26 @@ class Preprocessor:
             n += len(values)
         low = total(torch.stack(lows).amin(0), "MIN")
         high = total(torch.stack(highs).amax(0), "MAX")
-        if not (high > low).any():
-            raise ValueError(
-                f"X must hold samples that differ or have contrast; got {n} constant "
-                "samples"
-            )
+        refuse_constant(low, high, n)
         return cls(method, low.cpu(), high.cpu())
+
+    @staticmethod
+    def _standard(x: Tensor | Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the columns' means, and the means plus the standard deviations."""
+        if not isinstance(x, Tensor) or x.ndim != 2:
+            raise ValueError(
+                "preprocessing must be another than 'standard' for images: all pixels "
+                "are scaled alike"
+            )
+        values = as_float(x)
+        refuse_constant(values.amin(0), values.amax(0), len(values))
+        common = without_tails(values)
+        deviation = common.std(0, correction=0)
+        # A rare value of a binary column is all that its tail has.
+        rare = deviation <= 1e-6 * common.mean(0).abs()
+        deviation = torch.where(rare, values.std(0, correction=0), deviation)
+        mean = common.mean(0)
+        return mean, mean + deviation
 
     def __call__(self, x: Tensor) -> Tensor:
         """Map data (n, ...) to floats; normal training data lands in [0, 1].
@@ -136,6 +157,32 @@ class Preprocessor:
         if method.startswith("gcn"):
             return global_contrast_normalization(x, method.removeprefix("gcn_"))
         return as_float(x)
+
+
+def without_tails(x: Tensor) -> Tensor:
+    """Clip each column of vectors (n, d) to what all but its tails hold.
+
+    A tail is a hundredth of the samples, and at least one: a single wrong row, however
+    wrong, then changes neither a scaling nor a training much.
+
+    Returns
+    -------
+    Tensor of shape (n, d)
+        Of fewer than three samples, unchanged.
+    """
+    n = len(x)
+    tail = min(math.ceil(TAIL * n), (n - 1) // 2)
+    ordered = x.sort(dim=0).values
+    return x.clamp(ordered[tail], ordered[n - 1 - tail])
+
+
+def refuse_constant(low: Tensor, high: Tensor, n: int) -> None:
+    """Raise ValueError if nothing differs in n samples of these extrema."""
+    if not (high > low).any():
+        raise ValueError(
+            f"X must hold samples that differ or have contrast; got {n} constant "
+            "samples"
+        )
 
 
 def as_float(x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from deepsvdd.core._engine.distributed import gathered, total
 from deepsvdd.core._engine.feeds import Feed, as_feed
 from deepsvdd.core._engine.stacking import Stack
 from deepsvdd.core.collapse import warn_if_collapsed
+from deepsvdd.core.layers import Norm1d, settle
 from deepsvdd.core.loop import History, check_finite, optimise
 from deepsvdd.core.networks import output_of
 from deepsvdd.core.objectives import (
@@ -28,6 +29,7 @@ from deepsvdd.core.recipes import Phase, Recipe
 OBJECTIVES = ("one-class", "soft-boundary")
 SCORING_BATCH = 250  # its activations fit a processor's cache
 GPU_SCORING_BATCH = 5000
+SETTLING = 10_000  # rows that suffice for means and variances
 
 
 # ---------------------------------------------------------------------- representations
@@ -399,6 +401,8 @@ def train_hyperspheres(
     if not 0 < nu <= 1:
         raise ValueError(f"nu must be a number in (0, 1]; got {nu!r}")
     feed = as_feed(x)
+    if not centers or any(center is None for center in centers):
+        settle_all(encoders, feed)
     network, seeds_ = as_one(encoders, seeds)
     c = centers_of(network, feed, centers or [None] * len(encoders))
     rate = recipe.pretraining.lr
@@ -434,6 +438,8 @@ def train_hyperspheres(
     )
     if isinstance(network, Stack):
         network.write_back()
+    if recipe.training.n_epochs:
+        settle_all(encoders, feed)
     return [
         finished(encoder, center, feed, objective, nu, recipe.training, history)
         for encoder, center, feed, history in zip(
@@ -444,6 +450,15 @@ def train_hyperspheres(
             strict=True,
         )
     ]
+
+
+def settle_all(encoders: Sequence[nn.Module], feed: Feed) -> None:
+    """Measure the statistics of normed layers of vectors on the training data."""
+    rows = torch.arange(min(len(feed), SETTLING))
+    for encoder, own in zip(encoders, feed.members(len(encoders)), strict=True):
+        if any(isinstance(module, Norm1d) for module in encoder.modules()):
+            (batch,) = own.read([rows])
+            settle(encoder, batch)
 
 
 def centers_of(

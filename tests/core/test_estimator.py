@@ -21,6 +21,7 @@ from deepsvdd import (
     TrainingDivergedError,
     get_recipe,
 )
+from deepsvdd.core import recipes
 from tests.toys import (
     SHORT,
     STEP,
@@ -146,19 +147,20 @@ def test_gain_and_offset_of_images_do_not_matter(on_images, images, gain, offset
 
 def test_the_network_is_chosen_by_shape(on_images, on_vectors):
     assert on_images.network_ == "mnist_LeNet"
-    assert on_vectors.network_ == "mlp"
+    assert on_vectors.network_ == "mlp_BN"
     large = short(recipe=STILL, pretrain=False).fit(make_images(4, (40, 40)))
     assert large.network_ == "cifar10_LeNet"
     assert short(network="mlp").fit(make_images(8)).input_shape_ == (1, 12, 12)
 
 
-def test_named_recipes_depend_on_the_network(monkeypatch, images):
-    monkeypatch.setitem(
-        __import__("deepsvdd.core.recipes", fromlist=["RECIPES"]).RECIPES["fast"],
-        "",
-        SHORT,
-    )
+def test_named_recipes_depend_on_the_network_and_the_number_of_samples(
+    monkeypatch, images
+):
+    monkeypatch.setitem(recipes.RECIPES["fast"], "", SHORT)
+    monkeypatch.setitem(recipes.MEANT_FOR, "", len(images))
     assert DeepSVDD().fit(images).recipe_ == get_recipe("fast", "mnist_LeNet") == SHORT
+    few = images[: len(images) // 4]
+    assert DeepSVDD().fit(few).recipe_ == get_recipe("fast", "", len(few)) != SHORT
 
 
 @pytest.mark.parametrize("shape", [(40, 40), (3, 3)])

@@ -55,6 +55,8 @@ def weights(module):
         ),
         # 30·128 + 128·64 + 64·32; the same backwards, and the biases
         ("mlp", 3840 + 8192 + 2048, 2048 + 64 + 8192 + 128 + 3840 + 30),
+        # 30·128 + 128·128 + 128·128; the same backwards, and the biases
+        ("mlp_BN", 3840 + 2 * 16384, 2 * (16384 + 128) + 3840 + 30),
     ],
 )
 def test_parameter_counts(name, encoder, decoder):
@@ -75,6 +77,7 @@ def test_mnist_network_has_7272_weights():
         ("cifar10_LeNet_ELU", 128),
         ("gtsrb_LeNet", 32),
         ("mlp", 32),
+        ("mlp_BN", 128),
     ],
 )
 @pytest.mark.parametrize("training", [True, False])
@@ -147,7 +150,7 @@ def test_images_of_impossible_size(name):
 @pytest.mark.parametrize(
     ("shape", "name"),
     [
-        ((7,), "mlp"),
+        ((7,), "mlp_BN"),
         ((1, 28, 28), "mnist_LeNet"),
         ((1, 32, 32), "mnist_LeNet"),
         ((1, 33, 20), "cifar10_LeNet"),

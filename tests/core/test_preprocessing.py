@@ -1,5 +1,7 @@
 """Contrast normalisation and scaling do what the paper's preprocessing does."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from deepsvdd.core.preprocessing import (
     Preprocessor,
     as_float,
     global_contrast_normalization,
+    without_tails,
 )
 
 NORMS = ("l1", "l2")
@@ -122,7 +125,8 @@ def test_types_in_and_out(given_type, expected):
     assert as_float(x).dtype == expected
     assert global_contrast_normalization(x).dtype == expected
     for method in METHODS:
-        assert Preprocessor.fit(x, method)(x).dtype == expected
+        data = x.flatten(1) if method == "standard" else x
+        assert Preprocessor.fit(data, method)(data).dtype == expected
     assert torch.equal(x, before)  # nothing works in place
 
 
@@ -222,6 +226,54 @@ def test_data_without_contrast(method):
 def test_a_single_vector_has_no_range():
     with pytest.raises(ValueError, match="X must hold"):
         Preprocessor.fit(torch.tensor([[1.0, 2.0]]), "minmax")
+
+
+# Standardisation ---------------------------------------------------------------------
+
+
+@given(seeds, st.integers(5, 300))
+def test_standardised_columns_have_mean_0_and_deviation_1_within_the_tails(seed, n):
+    rng = np.random.default_rng(seed)
+    x = torch.from_numpy(rng.normal(size=(n, 3)) * [1e-3, 1, 1e6] + [0, -5, 1e6])
+    common = without_tails(x)
+    y = Preprocessor.fit(x, "standard")(common)
+    torch.testing.assert_close(y.mean(0), torch.zeros(3).double(), atol=1e-8, rtol=0)
+    torch.testing.assert_close(y.std(0, correction=0), torch.ones(3).double())
+    # all but the tails, an hundredth each and one sample at least, stay as they are
+    changed = (common != x).sum(0)
+    assert (changed <= 2 * max(math.ceil(n / 100), 1)).all()
+    assert (common.amax(0) <= x.amax(0)).all()
+    assert (common.amin(0) >= x.amin(0)).all()
+
+
+@given(seeds, st.sampled_from([5, 50, 214]), st.sampled_from([10.0, 1e4, -1e12]))
+def test_one_wrong_row_does_not_move_the_scale(seed, n, factor):
+    rng = np.random.default_rng(seed)
+    x = torch.from_numpy(rng.normal(size=(n, 4)) + 3)
+    wrong = x.clone()
+    wrong[0] *= factor
+    fitted = Preprocessor.fit(wrong, "standard")
+    rest = x[1:]
+    assert (fitted.minimum >= rest.amin(0)).all()
+    assert (fitted.minimum <= rest.amax(0)).all()
+    assert (fitted.maximum - fitted.minimum <= rest.amax(0) - rest.amin(0)).all()
+    assert (without_tails(wrong).abs() <= rest.abs().amax(0)).all()
+
+
+def test_constant_and_rare_columns_are_scaled_sanely():
+    x = torch.zeros(400, 3)
+    x[:, 0] = torch.linspace(-1, 1, 400)
+    x[0, 1] = 1  # a binary column with a single 1
+    x[:, 2] = 7
+    fitted = Preprocessor.fit(x, "standard")
+    y = fitted(torch.tensor([[0.0, 1.0, 7.0], [0.0, 0.0, 9.0]]))
+    assert y[0, 1].item() == pytest.approx(1 / x[:, 1].std(correction=0).item())
+    assert y[:, 2].tolist() == [0, 2]  # the offset, in its own unit
+
+
+def test_standardising_is_for_vectors():
+    with pytest.raises(ValueError, match="another than 'standard' for images"):
+        Preprocessor.fit(pixels(), "standard")
 
 
 @pytest.mark.parametrize("method", ["gcn", "auto", "L1", None])

@@ -1,5 +1,6 @@
 """The recipes hold the paper's figures, and settings that make no sense are refused."""
 
+import math
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsvdd.core.networks import NETWORKS
-from deepsvdd.core.recipes import RECIPES, Phase, Recipe, get_recipe
+from deepsvdd.core.recipes import MEANT_FOR, RECIPES, Phase, Recipe, get_recipe
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -168,6 +169,41 @@ def test_fast_recipe_of_stop_signs_has_the_steps_of_a_digits():
 def test_every_recipe_ever_leaves_the_warm_up(name, network):
     recipe = get_recipe(name, network)
     assert recipe.warm_up_epochs < recipe.training.n_epochs
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", [n for n in RECIPES if not n.startswith("paper")])
+@given(n=st.integers(2, 20_000))
+def test_few_samples_get_as_many_steps_as_many(name, network, n):
+    meant_for = MEANT_FOR.get(network, MEANT_FOR[""])
+    recipe, suits = get_recipe(name, network), get_recipe(name, network, n)
+    if n >= meant_for:
+        assert suits == recipe
+        return
+    for phase, own in (
+        (recipe.pretraining, suits.pretraining),
+        (recipe.training, suits.training),
+    ):
+        assert own == replace(phase, batch_size=own.batch_size, n_epochs=own.n_epochs)
+        assert own.batch_size <= phase.batch_size
+        assert own.batch_size <= max(n // 4, 50)
+        if phase.n_epochs:
+            whole = phase.n_epochs * meant_for / phase.batch_size
+            steps = own.n_epochs * math.ceil(n / own.batch_size)
+            assert 0.8 * whole <= steps <= 2.6 * whole
+    assert 0 <= suits.warm_up_epochs < suits.training.n_epochs
+    assert suits.radius_every >= recipe.radius_every
+
+
+@pytest.mark.parametrize("n", [2, 400, 6000])
+def test_the_papers_recipe_counts_epochs_however_few_samples_there_are(n):
+    assert get_recipe("paper", "mnist_LeNet", n) == get_recipe("paper", "mnist_LeNet")
+
+
+@pytest.mark.parametrize("n", [5000, 5421, 6742])
+def test_a_class_of_the_papers_data_sets_is_trained_as_ever(n):
+    for name in ("fast", "quick"):
+        assert get_recipe(name, "cifar10_LeNet", n) == get_recipe(name, "cifar10_LeNet")
 
 
 def test_variants_are_of_networks_that_exist():

@@ -148,7 +148,7 @@ def test_memory_mapped_vectors_are_read_as_any_array(tmp_path):
     np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(60, 5)))
     vectors = np.load(tmp_path / "v.npy", mmap_mode="r")
     assert as_images(vectors) is None
-    assert fitted(vectors).network_ == "mlp"
+    assert fitted(vectors).network_ == "mlp_BN"
 
 
 def test_one_colour_image_of_a_memory_mapped_array(tmp_path):
