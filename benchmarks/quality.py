@@ -1,16 +1,19 @@
 """What speed costs in quality: ``python -m benchmarks.quality --help``.
 
 ``recipes`` looks for the cheapest training; it chooses by a rule that sees no label and
-no anomaly, and prints the test AUC beside it. ``precision`` compares bfloat16 with
-single precision. Both append a line a run to a file, and go on where they stopped.
+no anomaly, and prints the test AUC beside it. ``budget`` does the same for the batch and
+the number of steps that suit few images. ``precision`` compares bfloat16 with single
+precision. All append a line a run to a file, and go on where they stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -53,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     summary(read(options.output))
 
 
-KEYS = ("digit", "epochs", "precision", "seed")
+KEYS = ("digit", "epochs", "precision", "seed", "n", "batch_size", "steps")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -132,6 +135,68 @@ def summarise_recipes(lines: list[dict[str, Any]]) -> None:
         print(f"{name:>6} {m:8d} {seconds:8.1f} {figures} {mark}")
 
 
+# ------------------------------------------------------------------------------ budget
+
+HELD_OUT = 1000  # normal images of the rule
+# batch size (a part of n, at least 50, at most 200) and steps of either phase
+BUDGETS = ((1, 250), (1 / 4, 250), (1 / 4, 500), (1 / 10, 250), (1 / 10, 100))
+
+
+def budget_jobs(digits: Sequence[int]) -> Iterator[dict[str, Any]]:
+    sizes = (50, 200, 400, 1000)
+    for seed, digit, n, (part, steps) in product(range(2), digits, sizes, BUDGETS):
+        batch_size = min(max(round(part * n), min(n, 50)), 200)
+        job = {"digit": digit, "n": n, "batch_size": batch_size, "steps": steps}
+        yield job | {"seed": seed}
+
+
+def run_budget(
+    digit: int, n: int, batch_size: int, steps: int, seed: int
+) -> dict[str, Any]:
+    """Train on the first n normal images; the rule's are the last ones."""
+    split = one_vs_rest(load_dataset("mnist"), digit)
+    fast = get_recipe("fast", "mnist_LeNet")
+    n_epochs = math.ceil(steps / math.ceil(n / batch_size))
+    recipe = replace(
+        shortened(fast, n_epochs, n_epochs),
+        pretraining=replace(fast.pretraining, n_epochs=n_epochs, batch_size=batch_size),
+        training=replace(fast.training, n_epochs=n_epochs, batch_size=batch_size),
+    )
+    detector = DeepSVDD(recipe=recipe, random_state=seed, device="cpu")
+    start = time.process_time()
+    detector.fit(split.x_train[:n])
+    seconds = time.process_time() - start
+    normal = split.x_train[-HELD_OUT:]
+    labels = np.repeat([0, 1], HELD_OUT)
+    scores = detector.anomaly_score(normal)
+    rule = [
+        roc_auc(labels, np.r_[scores, detector.anomaly_score(images.copy())])
+        for images in altered_images(normal)
+    ]
+    test = roc_auc(split.y_test, detector.anomaly_score(split.x_test))
+    return {"cpu_seconds": seconds, "rule": float(np.mean(rule)), "test_auc": test}
+
+
+def summarise_budget(lines: list[dict[str, Any]]) -> None:
+    """Print a row for every number of images, batch size and number of steps."""
+    print(f"\n{len({line['digit'] for line in lines})} digits; AUC in %")
+    print("    n  batch  steps  CPU s   rule   test")
+    for n, batch, steps in sorted(
+        {(line["n"], line["batch_size"], line["steps"]) for line in lines}
+    ):
+        own = [
+            line
+            for line in lines
+            if (line["n"], line["batch_size"], line["steps"]) == (n, batch, steps)
+        ]
+        seconds, rule, test = (
+            np.mean([line[key] for line in own])
+            for key in ("cpu_seconds", "rule", "test_auc")
+        )
+        figures = f"{100 * rule:6.2f} {100 * test:6.2f}"
+        print(f"{n:5d} {batch:6d} {steps:6d} {seconds:6.1f} {figures}")
+
+
 # --------------------------------------------------------------------------- precision
 
 
@@ -166,6 +231,7 @@ def summarise_precision(lines: list[dict[str, Any]]) -> None:
 
 
 EXPERIMENTS = {
+    "budget": (budget_jobs, run_budget, summarise_budget),
     "recipes": (recipe_jobs, run_recipe, summarise_recipes),
     "precision": (precision_jobs, run_precision, summarise_precision),
 }
