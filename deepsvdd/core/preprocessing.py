@@ -101,7 +101,8 @@ class Preprocessor:
                 f"preprocessing must be 'auto' or one of {METHODS}; got {method!r}"
             )
         if method == "none":
-            return cls(method, torch.tensor(0.0), torch.tensor(1.0))
+            zero = torch.zeros((), dtype=torch.float32)
+            return cls(method, zero, zero + 1)
         lows, highs, n = [], [], 0
         for batch in x.split(BATCH) if isinstance(x, Tensor) else x:
             values = cls._contrast(batch, method)
