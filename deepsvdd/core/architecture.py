@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parameter import UninitializedTensorMixin
+from torch.nn.parameter import is_lazy
 
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core.networks import Autoencoder, evaluation_mode, output_of
@@ -100,8 +100,8 @@ def check_module(module: nn.Module) -> None:
     name = type(module).__name__
     if isinstance(module, torch.jit.ScriptModule):
         raise ValueError(
-            f"network must be a module of plain torch; got {name}, a scripted or traced "
-            "one: pass the module that it was made from"
+            f"network must be a module of plain torch; got {name}, a scripted or "
+            "traced one: pass the module that it was made from"
         )
     if hasattr(module, "_orig_mod"):
         raise ValueError(
@@ -109,10 +109,11 @@ def check_module(module: nn.Module) -> None:
             "that was given to torch.compile"
         )
     tensors = [*module.parameters(), *module.buffers()]
-    if any(isinstance(t, UninitializedTensorMixin) or t.is_meta for t in tensors):
+    if any(is_lazy(t) or t.is_meta for t in tensors):
         raise ValueError(
             f"network must have weights with values; got {name} with lazy layers, or "
-            "layers on the meta device: apply it to a batch first, or build it on the CPU"
+            "layers on the meta device: apply it to a batch first, or build it on the "
+            "CPU"
         )
 
 

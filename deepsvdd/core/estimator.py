@@ -130,6 +130,11 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
     feature_names_in_ : ndarray of str
         Names of the columns, where X was a table with names.
 
+    Notes
+    -----
+    A scikit-learn ``Pipeline`` that ends in this estimator has no ``anomaly_score``;
+    ``-pipeline.score_samples(X)`` is the same.
+
     References
     ----------
     Ruff et al., "Deep One-Class Classification", ICML 2018.

@@ -185,11 +185,11 @@ def vectors(detector: Any, raw: Any, fitting: bool) -> NDArray[np.float64]:
         kind = str(dtype).lower()
         if kind.startswith(("datetime", "date", "time", "duration", "period")):
             raise ValueError(
-                f"X must hold numbers; got the column {name!r} of type {dtype}: leave it "
-                "out, or turn it into a number"
+                f"X must hold numbers; got the column {name!r} of type {dtype}: leave "
+                "it out, or turn it into a number"
             )
     dtype = getattr(raw, "dtype", None)
-    if getattr(dtype, "kind", None) in ("M", "m", "S", "U", "V", "c"):
+    if getattr(dtype, "kind", None) in ("M", "m", "S", "U", "V"):
         raise ValueError(f"X must hold real numbers; got dtype {dtype}")
     array = validate_data(
         detector,
@@ -204,12 +204,12 @@ def vectors(detector: Any, raw: Any, fitting: bool) -> NDArray[np.float64]:
 
 
 def check_range(x: NDArray[np.float64]) -> None:
-    """Raise ValueError where a column (n, d) is too wide for its range to be a number."""
+    """Raise ValueError where a column of x (n, d) has a range that overflows."""
     with np.errstate(over="ignore"):
         wide = np.flatnonzero(~np.isfinite(np.ptp(x, axis=0)))
     if wide.size:
         low, high = x[:, wide[0]].min(), x[:, wide[0]].max()
         raise ValueError(
-            f"X must have columns whose range is a finite number; column {wide[0]} goes "
-            f"from {low:.3g} to {high:.3g}: divide it by a power of ten"
+            f"X must have columns whose range is a finite number; column {wide[0]} "
+            f"goes from {low:.3g} to {high:.3g}: divide it by a power of ten"
         )
