@@ -261,8 +261,11 @@ def _check_weights(
     with torch.device("meta"):  # nothing is allocated, or drawn
         try:
             encoder = build_autoencoder(network, shape).encoder
-        except ValueError as error:
-            raise ValueError(f"input_shape: {error}") from None
+        except ValueError:
+            raise ValueError(
+                f"input_shape must be one that the network {network!r} takes; got "
+                f"{list(shape)}"
+            ) from None
         length = encoder.eval()(torch.zeros(1, *shape)).shape[1]
     for prefix in prefixes:
         problem = misfit(encoder, strip_prefix(dict(tensors), f"{prefix}encoder."))

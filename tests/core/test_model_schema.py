@@ -118,7 +118,10 @@ FAULTS = {
     "history text": (put("members", 0, "history", value="a"), "history must be an"),
     "names": (put("feature_names", value=["a"]), "feature_names must be null or"),
     "shape other": (put("input_shape", value=[1, 16, 16]), "encoder.head.weight must"),
-    "shape huge": (put("input_shape", value=[1, 10**9, 10**9]), "input_shape: network"),
+    "shape huge": (
+        put("input_shape", value=[1, 10**9, 10**9]),
+        "input_shape must be one",
+    ),
     "shape negative": (put("input_shape", value=[1, -12, 12]), "input_shape must be"),
     "shape text": (put("input_shape", value="1"), "input_shape must be"),
     "shape of 2": (put("input_shape", value=[12, 12]), "input_shape must be"),
