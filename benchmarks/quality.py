@@ -1,9 +1,9 @@
 """What speed costs in quality: ``python -m benchmarks.quality --help``.
 
 ``recipes`` looks for the cheapest training; it chooses by a rule that sees no label and
-no anomaly, and prints the test AUC beside it. ``budget`` does the same for the batch and
-the number of steps that suit few images. ``precision`` compares bfloat16 with single
-precision. All append a line a run to a file, and go on where they stopped.
+no anomaly, and prints the test AUC beside it. ``budget`` does the same for the batch
+and the number of steps that suit few images. ``precision`` compares bfloat16 with
+single precision. All append a line a run to a file, and go on where they stopped.
 """
 
 from __future__ import annotations

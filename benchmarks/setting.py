@@ -19,10 +19,10 @@ from deepsvdd import (
     DataUnavailableError,
     Preprocessor,
     Split,
-    build_autoencoder,
     load_dataset,
     one_vs_rest,
 )
+from deepsvdd.core.networks import seeded_autoencoder
 
 NETWORKS = {"mnist": "mnist_LeNet", "cifar10": "cifar10_LeNet"}
 NORMAL_CLASS = 3  # a digit; of CIFAR-10, the cats
@@ -117,11 +117,8 @@ class Setting:
 
 
 def fresh_autoencoder(setting: Setting, seed: int = 0) -> Autoencoder:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        shape = setting.split.x_train.shape[1:]
-        autoencoder = build_autoencoder(setting.network, shape)
-    return autoencoder.to(memory_format=torch.channels_last).to(setting.device)
+    shape = setting.split.x_train.shape[1:]
+    return seeded_autoencoder(setting.network, shape, seed, setting.device)
 
 
 def plain_twin(package: Autoencoder) -> plain.Autoencoder:

@@ -37,3 +37,9 @@ class ProcessLostError(ConnectionError):
 
 class OldDependencyError(ImportError):
     """A dependency is older than this package can use; the message names the fix."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Put another library's error into the end of a sentence: its first line, cut."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0][:150]

@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from deepsvdd.core._engine.isolation import drawn_from
 from deepsvdd.core._engine.model_format import read_model, write_model
 from deepsvdd.core.loop import optimise
 from deepsvdd.core.recipes import Phase
@@ -75,7 +76,7 @@ class Classifier(nn.Module):
             If it is damaged, or no classifier.
         """
         tensors, metadata = read_model(path, kind="classifier")
-        with torch.random.fork_rng(devices=[]):
+        with drawn_from(0):  # replaced below
             classifier = cls(tuple(metadata["input_shape"]), metadata["n_classes"])
         classifier.load_state_dict(tensors)
         classifier.facts = metadata["facts"]
@@ -124,8 +125,7 @@ def train_classifier(
         If the loss becomes NaN or infinite.
     """
     phase = phase or default_phase(len(dataset.x_train))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawn_from(seed):
         classifier = Classifier(dataset.x_train.shape[1:], len(dataset.classes))
     classifier.to(device)
     images = unit_pixels(dataset.x_train, device)

@@ -17,7 +17,7 @@ from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.networks import NETWORKS
 from deepsvdd.core.recipes import RECIPES
 from deepsvdd.core.training import OBJECTIVES
-from deepsvdd.datasets.images import ImageFolder
+from deepsvdd.datasets.images import ImageArray, ImageFolder
 
 
 @click.command(name="fit", short_help="Train on normal images or arrays of your own.")
@@ -126,6 +126,7 @@ def normal_data(
     if not stream:
         return read_array(path, key, ("x_train", "x", "X"))
     try:
-        return np.load(path, mmap_mode="r")
+        array = np.load(path, mmap_mode="r")
     except (OSError, ValueError) as error:
         raise ValueError(f"cannot read '{path}': {error}") from None
+    return ImageArray(array) if array.ndim > 2 else array  # vectors are not streamed

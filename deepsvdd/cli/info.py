@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from deepsvdd.core._engine.model_format import read_model
+from deepsvdd.core.estimator import DeepSVDD
+from deepsvdd.core.model_file import read_contents
 
 
 @click.command(name="info", short_help="Show what a model file holds.")
@@ -20,7 +21,7 @@ def command(model: Path, as_json: bool) -> None:
     deepsvdd info runs/a/model.safetensors
     deepsvdd info runs/a/model.safetensors --json | jq .versions
     """
-    tensors, metadata = read_model(model)
+    tensors, metadata = read_contents(model, DeepSVDD().get_params())
     if as_json:
         click.echo(json.dumps(metadata, indent=1))
         return
@@ -35,7 +36,7 @@ def command(model: Path, as_json: bool) -> None:
         "members": str(len(members)),
         "radius": ", ".join(f"{member['radius']:.6g}" for member in members),
         "threshold": f"{metadata['threshold']:.6g}",
-        "collapsed": "yes" if any(m["collapsed"] for m in members) else "no",
+        "collapsed": "yes" if any(m.get("collapsed") for m in members) else "no",
     }
     for phase in ("pretraining", "training"):
         settings = parameters["recipe"][phase]

@@ -342,3 +342,4 @@ def warm_start(detector: DeepSVDD, path: str, split: Split) -> None:
         )
     detector.set_params(warm_start=True)
     detector.members_ = stored.members_
+    detector.preprocessor_ = stored.preprocessor_

@@ -19,7 +19,9 @@ collapse       the check whether training has collapsed
 trainer        builds, initialises, pretrains and trains the networks of a detector
 metrics        AUC, average precision, false alarms, bootstrap intervals
 input_checks   what users may give to the estimator: parameters and samples
-estimator      ``DeepSVDD``, scikit-learn's way to use all this: scores, threshold
+scoring        anomaly scores of one network or several, and the threshold
+estimator      ``DeepSVDD``, scikit-learn's way to use all this
+model_schema   what a model file must hold, checked wherever one is read
 model_file     what of a fitted detector is stored in its file, and back
 model_tar      the authors' own model files, read
 evaluation     a detector's test results, and the control that was never trained

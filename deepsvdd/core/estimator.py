@@ -11,27 +11,34 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deepsvdd.core._engine.devices import channels_last, resolve_device
-from deepsvdd.core._engine.distributed import from_first, gathered, rank, share
+from deepsvdd.core._engine.distributed import gathered, rank, share
 from deepsvdd.core._engine.feeds import Feed, InMemory, Stream
+from deepsvdd.core._engine.isolation import usual_modes
+from deepsvdd.core._engine.portable import PortableState
 from deepsvdd.core._engine.stacking import trains_at_once
 from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.model_file import read_detector, rebuilt_member, write_detector
 from deepsvdd.core.model_tar import read_model_tar
 from deepsvdd.core.networks import default_network
-from deepsvdd.core.objectives import count_of
 from deepsvdd.core.preprocessing import Preprocessor, without_tails
 from deepsvdd.core.recipes import Recipe, get_recipe, is_whole
-from deepsvdd.core.trainer import Trainer
+from deepsvdd.core.scoring import (
+    check_scores,
+    check_threshold,
+    rounding_of,
+    scores_of,
+    threshold_between,
+)
+from deepsvdd.core.trainer import OTHER_START, Trainer, seeds_of
 from deepsvdd.core.training import SCORING_BATCH, represent
 
 
-class DeepSVDD(OutlierMixin, BaseEstimator):
+class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
     """Deep Support Vector Data Description (Ruff et al., ICML 2018).
 
     Learns a network φ that maps normal data close to a center c, and scores a sample
@@ -71,14 +78,18 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     contamination : "auto" or float in (0, 0.5], default="auto"
         Fraction of the training data to lie beyond the threshold of :meth:`predict`.
         "auto" means ν; the threshold of a single soft-boundary network is then R, up to
-        the gap between R and the nearest training sample outside.
+        the gap between R and the nearest training sample outside. Where none lies
+        beyond, the threshold is a few float32 roundings above the largest training
+        score, so that no label depends on the batch in which its sample is scored.
     threshold : float, optional
-        Anomaly score above which a sample is an outlier; overrides contamination.
+        Anomaly score above which a sample is an outlier; overrides contamination. Set
+        by :meth:`set_params`, it takes effect at once.
     allow_collapse : bool, default=False
         Accept networks that the paper's propositions forbid.
     warm_start : bool, default=False
-        Go on from the networks of the previous ``fit`` (or of a loaded model): without
-        pretraining the center stays too, with pretraining it is computed anew.
+        Go on from the networks of the previous ``fit`` (or of a loaded model), with the
+        extrema of that fit, whose scale they know. Without pretraining the center stays
+        too, with pretraining it is computed anew.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", …; "auto" takes a GPU where there is one.
     precision : {"float32", "bf16"}, default="float32"
@@ -92,10 +103,13 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     checkpoint_every : int, default=10
         Epochs between two checkpoints.
     n_workers : int, default=2
-        Processes that read images, where they are streamed.
+        Processes that read images, where they are streamed. In a thread, and in a
+        worker of a pool, none are started.
     random_state : int, RandomState or None, default=None
         Seeds weights and sample order: the same integer gives the same bits on one CPU
-        with one number of threads.
+        with one number of threads, however many fits run beside. Only layers of your
+        own that draw while they train, as ``Dropout`` does, share torch's global
+        generator with other threads.
     verbose : bool, default=False
         Show progress bars, if standard error is a terminal.
 
@@ -118,6 +132,11 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     feature_names_in_ : ndarray of str
         Names of the columns, where X was a table with names.
 
+    Notes
+    -----
+    A scikit-learn ``Pipeline`` that ends in this estimator has no ``anomaly_score``;
+    ``-pipeline.score_samples(X)`` is the same.
+
     References
     ----------
     Ruff et al., "Deep One-Class Classification", ICML 2018.
@@ -129,6 +148,8 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     >>> detector = DeepSVDD(random_state=0).fit(threes.x_train)  # doctest: +SKIP
     >>> detector.anomaly_score(threes.x_test)  # doctest: +SKIP
     """
+
+    _undecided = False  # whether a parameter has taken the threshold's ground away
 
     def __init__(
         self,
@@ -183,9 +204,10 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         ----------
         X : array, Tensor or ``torch.utils.data.Dataset``
             Images (n, h, w) or (n, c, h, w), or vectors (n, d), n ≥ 2; integers or
-            floats of any scale, for images up to ±10¹⁵. Images in a memory-mapped
-            array, or in a map-style data set such as
-            :class:`deepsvdd.ImageFolder`, are streamed: read while training.
+            floats of any scale, for images up to ±10¹⁵. Images in a map-style data set,
+            such as :class:`deepsvdd.ImageFolder` or :class:`deepsvdd.ImageArray`, are
+            streamed: read while training. So is a memory-mapped array of more than 2²⁸
+            pixels; a smaller one is read whole.
         y : ignored
             For scikit-learn's conventions.
 
@@ -213,50 +235,40 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             raise
         return self
 
+    @usual_modes()
     def _fit(self, X: Samples, device: torch.device) -> None:
         """Set the fitted attributes, one after the other."""
         # Those of an earlier fit: images have none.
         self.__dict__.pop("feature_names_in_", None)
+        former = getattr(self, "input_shape_", None)
         samples = self._samples(X, reset=True)
+        starts = getattr(self, "members_", []) if self.warm_start else []
+        if starts and former not in (None, self.input_shape_):
+            raise ValueError(OTHER_START)
         self.network_ = self._network_name()
         self.recipe_ = (
             self.recipe
             if isinstance(self.recipe, Recipe)
             else get_recipe(self.recipe, self.network_, len(samples))  # type: ignore[arg-type]
         )
-        self.preprocessor_ = self._fit_preprocessor(samples)
+        # Networks that are kept know one scale: that of their extrema.
+        kept = getattr(self, "preprocessor_", None) if starts else None
+        self.preprocessor_ = kept or self._fit_preprocessor(samples)
+        if self.preprocessor_.method != self._preprocessing_method():
+            raise ValueError(OTHER_START)
         feed = self._feed(samples, device)
-
-        starts = getattr(self, "members_", []) if self.warm_start else []
         jobs = [
             (seed, starts[index] if index < len(starts) else None)
-            for index, seed in enumerate(self._seeds())
+            for index, seed in enumerate(seeds_of(self.random_state, self.n_members))
         ]
         at_once = len(jobs) if trains_at_once(device) else 1
-        trainer = self._trainer()
+        trainer = Trainer.of(self)
         self.members_ = [
             member
             for first in range(0, len(jobs), at_once)
             for member in trainer.fit(feed, jobs[first : first + at_once])
         ]
         self._set_threshold(samples)
-
-    def _trainer(self) -> Trainer:
-        """Hand on what decides how networks are built and trained."""
-        return Trainer(
-            network=self.network,
-            network_name=self.network_,
-            input_shape=self.input_shape_,
-            recipe=self.recipe_,
-            objective=self.objective,
-            nu=self.nu,
-            pretrain=self.pretrain,
-            allow_collapse=self.allow_collapse,
-            precision=self.precision,
-            checkpoint_dir=self.checkpoint_dir,
-            checkpoint_every=self.checkpoint_every,
-            verbose=self.verbose,
-        )
 
     def _fit_preprocessor(self, samples: Tensor | Dataset[Any]) -> Preprocessor:
         """Compute the extrema of the training data."""
@@ -284,14 +296,6 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     ) -> Stream:
         return Stream(images, self.input_shape_, preprocessor, device, self.n_workers)
 
-    def _seeds(self) -> list[int]:
-        """Draw one seed a member; an integer random_state gives consecutive seeds."""
-        if isinstance(self.random_state, int | np.integer):
-            return [int(self.random_state) + m for m in range(self.n_members)]
-        random = check_random_state(self.random_state)
-        drawn = random.randint(2**31 - 1, size=self.n_members).tolist()
-        return from_first(drawn)  # several processes train one network
-
     # ------------------------------------------------------------------- scoring
 
     def anomaly_score(self, X: Samples) -> NDArray[np.float64]:
@@ -308,43 +312,48 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             ‖φ(x) − c‖² (the paper's Equation 5), minus R² for the soft-boundary
             objective. With several members: the mean of ‖φ(x) − c‖, each divided by its
             mean over the training data.
+
+        Raises
+        ------
+        ValueError
+            If X is unusable; or if a score is no finite number, which no threshold can
+            label: the sample is so far from the training data that its score overflows.
         """
         check_is_fitted(self)
-        return self._score(self._samples(X, reset=False))
+        return check_scores(self._score(self._samples(X, reset=False)))
 
+    @usual_modes()
     def _score(
         self, samples: Tensor | Dataset[Any], shared: bool = False
     ) -> NDArray[np.float64]:
         """Score samples (n, ...); shared, of several processes each scores a part."""
         batches = self._preprocessed(samples, shared)
-        scores = torch.cat([self._score_batch(x) for x in batches]).double()
+        scores = torch.cat([scores_of(self.members_, x) for x in batches]).double()
         if shared:
             scores = gathered(scores, len(samples))  # type: ignore[arg-type]
         return scores.cpu().numpy()
-
-    def _score_batch(self, x: Tensor) -> Tensor:
-        """Score one preprocessed batch (b, ...); returns (b,)."""
-        if len(self.members_) == 1:
-            (member,) = self.members_
-            return member.squared_distances(x) - member.radius**2
-        distances = [
-            member.squared_distances(x).sqrt() / member.mean_distance
-            for member in self.members_
-        ]
-        return torch.stack(distances).mean(dim=0)
 
     def score_samples(self, X: Samples) -> NDArray[np.float64]:
         """Return the negative anomaly score (n,): larger is more normal."""
         return -self.anomaly_score(X)
 
     def decision_function(self, X: Samples) -> NDArray[np.float64]:
-        """Return ``threshold_`` minus the anomaly score (n,): negative for outliers."""
+        """Return ``threshold_`` minus the anomaly score (n,): negative for outliers.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`anomaly_score`; or if ``contamination`` was changed after ``fit``.
+        """
+        check_is_fitted(self)
+        check_threshold(self)
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Samples) -> NDArray[np.int64]:
         """Return +1 for normal samples and −1 for outliers, shape (n,)."""
         return np.where(self.decision_function(X) >= 0, 1, -1)
 
+    @usual_modes()
     def represent(self, X: Samples, member: int = 0) -> NDArray[np.floating]:
         """Return the representations φ(x) of one member's network, shape (n, d).
 
@@ -385,13 +394,31 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
 
     def _set_threshold(self, samples: Tensor | Dataset[Any]) -> None:
         """Fix the decision boundary from the parameters and the training scores."""
+        self._undecided = False
         if self.threshold is not None:
             self.threshold_ = float(self.threshold)
             return
         auto = self.contamination == "auto"
         fraction = self.nu if auto else float(self.contamination)
         scores = self._score(samples, shared=True)
-        self.threshold_ = threshold_between(scores, fraction)
+        self.threshold_ = threshold_between(
+            scores, fraction, rounding_of(self.members_)
+        )
+
+    def set_params(self, **params: Any) -> DeepSVDD:
+        """Set parameters, for the next ``fit``; a threshold takes effect at once.
+
+        After a change of ``contamination``, whose threshold needs the training data,
+        labels are refused until the next ``fit``.
+        """
+        before = (self.threshold, self.contamination)
+        super().set_params(**params)
+        if hasattr(self, "members_") and (self.threshold, self.contamination) != before:
+            self._undecided = self.threshold is None
+            if self.threshold is not None:
+                check_parameters(self)
+                self.threshold_ = float(self.threshold)
+        return self
 
     # ---------------------------------------------------------------- validation
 
@@ -450,12 +477,16 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         ------
         OSError
             If the file cannot be written.
+        ValueError
+            If ``contamination`` was changed after ``fit``.
         """
         check_is_fitted(self)
+        check_threshold(self)
         if rank() == 0:  # one of several processes writes for all
             write_detector(path, self.get_params(deep=False), vars(self))
 
     @classmethod
+    @usual_modes()
     def load(
         cls,
         path: str | PathLike[str],
@@ -470,7 +501,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         path : path-like
             The file.
         network : Module, optional
-            The encoder's architecture, for a model with a network of your own.
+            The encoder's architecture, for a model with a network of your own only.
         device : str, default="auto"
             Where to score.
 
@@ -484,14 +515,20 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         FileNotFoundError
             If there is no such file.
         ModelFileError
-            If the file is truncated, altered or foreign, or does not fit ``network``.
+            If the file is truncated, altered, foreign or of a later version, or does
+            not fit ``network``.
+        ValueError
+            If a network is given for a model with one of the package's own.
         """
-        parameters, fitted = read_detector(path, network, resolve_device(device))
+        parameters, fitted = read_detector(
+            path, network, resolve_device(device), cls().get_params(deep=False)
+        )
         detector = cls(**parameters).set_params(device=device)
-        vars(detector).update(fitted)
+        detector.__dict__.update(fitted)
         return detector
 
     @classmethod
+    @usual_modes()
     def from_model_tar(
         cls, path: str | PathLike[str], X: ArrayLike | Tensor, **parameters: Any
     ) -> DeepSVDD:
@@ -534,6 +571,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
             model.network if model.network_ == "custom" else model.network_,
             model.input_shape_,
             resolve_device(model.device),
+            path=path,
             encoder_state=legacy["encoder"],
             center=legacy["center"],
             radius=legacy["radius"],
@@ -543,13 +581,3 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         member.mean_distance = torch.cat(d2).sqrt().mean().item()
         model._set_threshold(samples)
         return model
-
-
-def threshold_between(scores: NDArray[np.float64], fraction: float) -> float:
-    """Place a threshold so that ⌊fraction · n⌋ of the scores (n,) lie above it.
-
-    Midway between two neighbours: on a score itself, rounding would decide its label.
-    """
-    exceed = min(count_of(fraction, len(scores)), len(scores) - 1)
-    ordered = np.sort(scores)[len(scores) - exceed - 1 :][:2]
-    return float(ordered.mean())

@@ -7,10 +7,10 @@ import time
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.base import clone
 from torch import nn
 
+from deepsvdd.core._engine.isolation import drawn_from
 from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.metrics import evaluate, roc_auc
 from deepsvdd.core.recipes import get_recipe, shortened
@@ -112,8 +112,7 @@ def redrawn(network: str | nn.Module, seed: int) -> str | nn.Module:
     if isinstance(network, str):
         return network
     network = copy.deepcopy(network)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawn_from(seed):
         layers: list[Any] = list(network.modules())
         for layer in layers:
             if hasattr(layer, "reset_parameters"):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import validate_data
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from deepsvdd.core._engine.devices import PRECISIONS
 from deepsvdd.core._engine.feeds import as_images, read_images
@@ -32,12 +33,14 @@ def check_parameters(detector: Any) -> None:
     ValueError
         Naming a parameter, what it may be, and what it is.
     """
-    require("objective", detector.objective in OBJECTIVES, OBJECTIVES, detector)
+    require(
+        "objective", is_one_of(detector.objective, OBJECTIVES), OBJECTIVES, detector
+    )
     valid = is_number(detector.nu) and 0 < detector.nu <= 1
     require("nu", valid, "a number in (0, 1]", detector)
     valid = is_whole(detector.n_members) and detector.n_members >= 1
     require("n_members", valid, "a whole number from 1 on", detector)
-    valid = detector.contamination == "auto" or (
+    valid = is_one_of(detector.contamination, ("auto",)) or (
         is_number(detector.contamination) and 0 < detector.contamination <= 0.5
     )
     require("contamination", valid, "'auto' or a number in (0, 0.5]", detector)
@@ -45,21 +48,25 @@ def check_parameters(detector: Any) -> None:
         is_number(detector.threshold) and math.isfinite(detector.threshold)
     )
     require("threshold", valid, "None or a finite number", detector)
-    valid = isinstance(detector.network, nn.Module) or detector.network in (
-        "auto",
-        *NETWORKS,
+    names = ("auto", *NETWORKS)
+    valid = isinstance(detector.network, nn.Module) or is_one_of(
+        detector.network, names
     )
     require("network", valid, f"'auto', a module or one of {NETWORKS}", detector)
-    valid = detector.preprocessing in ("auto", *METHODS)
+    valid = is_one_of(detector.preprocessing, ("auto", *METHODS))
     require("preprocessing", valid, f"'auto' or one of {METHODS}", detector)
-    require("precision", detector.precision in PRECISIONS, PRECISIONS, detector)
+    valid = is_one_of(detector.precision, PRECISIONS)
+    require("precision", valid, PRECISIONS, detector)
     valid = is_whole(detector.checkpoint_every) and detector.checkpoint_every >= 1
     require("checkpoint_every", valid, "a whole number from 1 on", detector)
     valid = is_whole(detector.n_workers) and detector.n_workers >= 0
     require("n_workers", valid, "a whole number from 0 on", detector)
     seed = detector.random_state
-    valid = not is_number(seed) or (is_whole(seed) and 0 <= seed < 2**32)
-    require("random_state", valid, "None or a whole number from 0 to 2³² − 1", detector)
+    valid = seed is None or seed is np.random
+    valid = valid or isinstance(seed, np.random.RandomState)
+    valid = valid or (is_whole(seed) and 0 <= seed < 2**32)
+    domain = "None, a whole number from 0 to 2³² − 1 or a RandomState"
+    require("random_state", valid, domain, detector)
     if detector.checkpoint_dir is not None and not is_whole(seed):
         # Another seed each time: no fit would find its checkpoints again.
         raise ValueError(
@@ -71,6 +78,11 @@ def check_parameters(detector: Any) -> None:
         require(flag, valid, "True or False", detector)
     valid = isinstance(detector.recipe, Recipe | str)
     require("recipe", valid, f"a Recipe or one of {', '.join(RECIPES)}", detector)
+
+
+def is_one_of(value: object, choices: tuple[str, ...]) -> bool:
+    """Tell whether a value is one of some words; an array of one is not."""
+    return isinstance(value, str) and value in choices
 
 
 def check_samples(
@@ -99,13 +111,14 @@ def check_samples(
     ValueError
         If X is unusable.
     """
+    X = opened(X)
     least = 2 if expected is None else 1
     streamed = as_images(X)
     if streamed is not None:
         n: int = len(streamed)  # type: ignore[arg-type]
         if n < least:
             raise ValueError(f"X must hold at least {least} images; got {n}")
-        first = read_images(streamed, range(least), expected)
+        first = first_images(streamed, least, expected)
         return streamed, tuple(first.shape[1:])
     raw: Any = as_numpy(X) if isinstance(X, Tensor) else X
     images = np.asarray(raw).ndim > 2 if expected is None else len(expected) > 1
@@ -114,14 +127,89 @@ def check_samples(
         if len(array) < least:
             raise ValueError(f"X must hold at least 2 images to fit; got {len(array)}")
     else:
-        array = validate_data(
-            detector,
-            raw,
-            reset=expected is None,
-            dtype=np.float64,
-            ensure_min_samples=least,
-        )
+        array = vectors(detector, raw, fitting=expected is None)
     # torch warns of read-only arrays, as the bundled data are, and refuses views
     # that run backwards, as mirrored images do.
     usable = array.flags.writeable and min(array.strides, default=0) >= 0
     return torch.from_numpy(array if usable else array.copy()), array.shape[1:]
+
+
+def opened(X: Any) -> Any:
+    """Take samples out of what holds them, or say how; anything else stays as it is."""
+    if type(X) is TensorDataset:  # nothing to stream: it is in memory
+        return X.tensors[0]
+    if isinstance(X, str | PathLike):
+        raise ValueError(
+            f"X must be an array or a data set; got the path {str(X)!r}: read it, for "
+            "example by np.load, or use ImageFolder"
+        )
+    if isinstance(X, DataLoader):
+        raise ValueError(
+            "X must be an array or a data set; got a DataLoader: pass its data set, "
+            "loader.dataset"
+        )
+    if type(X).__name__ == "LazyFrame":
+        raise ValueError(
+            "X must be an array or a table; got a LazyFrame, not computed yet: pass "
+            "X.collect()"
+        )
+    if isinstance(X, np.ma.MaskedArray):
+        if np.ma.is_masked(X):
+            raise ValueError(
+                f"X must have no masked values; got {np.ma.count_masked(X)}: leave "
+                "their samples out, or replace them, for example by X.filled(0)"
+            )
+        return X.data
+    return X
+
+
+def first_images(
+    images: Dataset[Any], n: int, expected: tuple[int, ...] | None
+) -> Tensor:
+    """Read the first n images of a data set (n, c, h, w); vectors are refused."""
+    item: Any = images[0]
+    item = item[0] if isinstance(item, tuple | list) else item
+    if getattr(item, "ndim", None) == 1:
+        raise ValueError(
+            f"X must hold images where it is a data set; got vectors of shape "
+            f"{tuple(item.shape)}: pass them as an array (n, d)"
+        )
+    return read_images(images, range(n), expected)
+
+
+def vectors(detector: Any, raw: Any, fitting: bool) -> NDArray[np.float64]:
+    """Validate vectors (n, d), with scikit-learn's rules and words."""
+    types = getattr(raw, "dtypes", None)  # those of a table's columns
+    columns = zip(getattr(raw, "columns", ()), types if types is not None else ())  # noqa: B905
+    for name, dtype in columns:
+        kind = str(dtype).lower()
+        if kind.startswith(("datetime", "date", "time", "duration", "period")):
+            raise ValueError(
+                f"X must hold numbers; got the column {name!r} of type {dtype}: leave "
+                "it out, or turn it into a number"
+            )
+    dtype = getattr(raw, "dtype", None)
+    if getattr(dtype, "kind", None) in ("M", "m", "S", "U", "V"):
+        raise ValueError(f"X must hold real numbers; got dtype {dtype}")
+    array = validate_data(
+        detector,
+        raw,
+        reset=fitting,
+        dtype=np.float64,
+        ensure_min_samples=2 if fitting else 1,
+    )
+    if fitting:
+        check_range(array)
+    return array
+
+
+def check_range(x: NDArray[np.float64]) -> None:
+    """Raise ValueError where a column of x (n, d) has a range that overflows."""
+    with np.errstate(over="ignore"):
+        wide = np.flatnonzero(~np.isfinite(np.ptp(x, axis=0)))
+    if wide.size:
+        low, high = x[:, wide[0]].min(), x[:, wide[0]].max()
+        raise ValueError(
+            f"X must have columns whose range is a finite number; column {wide[0]} "
+            f"goes from {low:.3g} to {high:.3g}: divide it by a power of ten"
+        )

@@ -27,6 +27,7 @@ from deepsvdd.core._engine.distributed import (
     total,
 )
 from deepsvdd.core._engine.feeds import Feed, as_feed
+from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core._engine.replay import ReplayedStep
 from deepsvdd.core.recipes import Phase
 from deepsvdd.errors import TrainingDivergedError
@@ -120,7 +121,7 @@ def optimise(
         unit="epoch",
         disable=None if verbose and rank() == 0 else True,
     )
-    with synchronised_norms(module), tensor_cores(feed.device, True):
+    with usual_modes(), synchronised_norms(module), tensor_cores(feed.device, True):
         step = run.step(autocast(loss_function, feed.device, precision))
         for epoch in bar:
             start, rate = time.perf_counter(), run.learning_rate
@@ -191,7 +192,9 @@ class Run:
         optimizer = torch.optim.Adam(
             module.parameters(),
             # A recording reads the rate from the device, where the schedule writes it.
-            lr=torch.tensor(phase.lr, device=device) if gpu else phase.lr,
+            lr=torch.tensor(phase.lr, dtype=torch.float32, device=device)
+            if gpu
+            else phase.lr,
             weight_decay=phase.weight_decay,
             amsgrad=phase.optimizer_name == "amsgrad",
             fused=True,
@@ -202,7 +205,9 @@ class Run:
             optimizer=optimizer,
             schedule=make_schedule(optimizer, phase, len(feed)),
             generators=[torch.Generator(device).manual_seed(seed) for seed in several],
-            total=torch.zeros(len(several) if stacked else (), device=device),
+            total=torch.zeros(
+                len(several) if stacked else (), dtype=torch.float32, device=device
+            ),
             state=state,
             histories=[{name: [] for name in COLUMNS} for _ in several],
         )

@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.model_format import read_model, strip_prefix, write_model
-from deepsvdd.core.networks import Autoencoder, build_autoencoder
+from deepsvdd.core.model_schema import check_contents, misfit
+from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Recipe
 from deepsvdd.core.training import Hypersphere, represent
-from deepsvdd.errors import ModelFileError
+from deepsvdd.errors import ModelFileError, reason_of
 from deepsvdd.version import __version__
 
 
@@ -96,14 +97,48 @@ def metadata_of(
     }
 
 
+def read_contents(
+    path: str | PathLike[str], defaults: Mapping[str, Any]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read and check a detector's file, without building its networks.
+
+    Parameters
+    ----------
+    path : path-like
+    defaults : mapping
+        The estimator's parameters by default.
+
+    Returns
+    -------
+    tensors, metadata : dict
+        By name; parameters that the file's version did not have yet have defaults.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If it is truncated, altered, foreign, of a later version, or no whole model.
+    """
+    tensors, metadata = read_model(path)
+    check_contents(path, tensors, metadata, defaults)
+    metadata["parameters"] = {**defaults, **metadata["parameters"]}
+    return tensors, metadata
+
+
 def read_detector(
-    path: str | PathLike[str], network: nn.Module | None, device: torch.device
+    path: str | PathLike[str],
+    network: nn.Module | None,
+    device: torch.device,
+    defaults: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Read what :func:`write_detector` wrote.
 
     Parameters
     ----------
     path : path-like
+    defaults
+        As for :func:`read_contents`.
     network : Module or None
         The encoder's architecture, for a model with a network of the user's own.
     device : torch.device
@@ -120,8 +155,10 @@ def read_detector(
         If there is no such file.
     ModelFileError
         If the file is truncated, altered or foreign, or does not fit ``network``.
+    ValueError
+        If a network is given for a model with one of the package's own.
     """
-    tensors, metadata = read_model(path)
+    tensors, metadata = read_contents(path, defaults)
     parameters = metadata["parameters"]
     parameters["recipe"] = Recipe.from_dict(parameters["recipe"])
     name = parameters["network"]
@@ -132,6 +169,11 @@ def read_detector(
                 "Python with DeepSVDD.load(path, network=its architecture)"
             )
         parameters["network"] = network
+    elif network is not None:
+        raise ValueError(
+            f"network must be None for {str(path)!r}, which holds the package's own "
+            f"{name!r}; got {type(network).__name__}"
+        )
     shape = tuple(metadata["input_shape"])
     fitted = {
         "input_shape_": shape,
@@ -149,6 +191,7 @@ def read_detector(
                 parameters["network"],
                 shape,
                 device,
+                path=path,
                 encoder_state=strip_prefix(tensors, f"members.{m}.encoder."),
                 center=tensors[f"members.{m}.center"],
                 **member,
@@ -166,6 +209,7 @@ def rebuilt_member(
     input_shape: tuple[int, ...],
     device: torch.device,
     *,
+    path: str | PathLike[str],
     encoder_state: dict[str, Tensor],
     center: Tensor,
     radius: float,
@@ -181,26 +225,30 @@ def rebuilt_member(
         If weights or center do not fit the network.
     """
     name = network if isinstance(network, str) else "custom"
-    with torch.random.fork_rng(devices=[]):
-        if isinstance(network, nn.Module):
-            module = copy.deepcopy(network)
-            encoder = module.encoder if isinstance(module, Autoencoder) else module
-        else:
-            encoder = build_autoencoder(network, input_shape).encoder
-    encoder = encoder.to(center.dtype)
-    try:
-        encoder.load_state_dict(encoder_state)
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
+    if isinstance(network, nn.Module):
+        module = copy.deepcopy(network)
+        encoder = module.encoder if isinstance(module, Autoencoder) else module
+    else:
+        cpu = torch.device("cpu")
+        encoder = seeded_autoencoder(network, input_shape, 0, cpu).encoder
+    encoder = encoder.to("cpu", center.dtype)
+    if problem := misfit(encoder, encoder_state):
         raise ModelFileError(
-            f"the weights do not fit the network {name!r} for samples of "
-            f"shape {input_shape} ({reason})"
+            f"{str(path)!r}: the weights do not fit the network {name!r} for samples "
+            f"of shape {input_shape}: {problem}"
+        )
+    encoder.load_state_dict(encoder_state)
+    try:
+        length = represent(encoder, torch.zeros(1, *input_shape).to(center)).shape
+    except Exception as error:  # of any kind: it is the user's network
+        raise ModelFileError(
+            f"{str(path)!r}: the network {name!r} must take samples of shape "
+            f"{input_shape}; it fails: {reason_of(error)}"
         ) from None
-    length = represent(encoder, torch.zeros(1, *input_shape).to(center)).shape
     if center.shape != length[1:]:
         raise ModelFileError(
-            f"the center has shape {tuple(center.shape)}, but the network "
-            f"{name!r} gives representations of shape {tuple(length[1:])}"
+            f"{str(path)!r}: the center has shape {tuple(center.shape)}, but the "
+            f"network {name!r} gives representations of shape {tuple(length[1:])}"
         )
     encoder = encoder.to(memory_format=torch.channels_last).to(device).eval()
     return Hypersphere(

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from deepsvdd.core.model_schema import is_finite, require_field
 from deepsvdd.errors import ModelFileError
 
 
@@ -38,8 +39,17 @@ def read_model_tar(path: str | PathLike[str]) -> dict[str, Any]:
         raise FileNotFoundError(f"no model file at {str(path)!r}")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        state, center = content["net_dict"], torch.tensor(content["c"])
+        state = dict(content["net_dict"])
+        center = torch.as_tensor(content["c"], dtype=torch.float32)
         radius = float(content["R"])
+        require_field("R", is_finite(radius, 0), "a finite number from 0 on", radius)
+        valid = center.ndim == 1 and bool(center.isfinite().all())
+        require_field("c", valid, "a list of finite numbers", content["c"])
+        for name, value in state.items():
+            valid = isinstance(name, str) and isinstance(value, torch.Tensor)
+            require_field("net_dict", valid, "tensors by their names", {name: value})
+            finite = bool(value.isfinite().all())
+            require_field(name, finite, "finite numbers", "NaN or infinity")
         network = {8: "mnist_LeNet", 32: "cifar10_LeNet"}[len(state["conv1.weight"])]
     except Exception as error:  # torch.load raises a dozen unrelated types
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

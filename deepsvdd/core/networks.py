@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.devices import tensor_cores
+from deepsvdd.core._engine.isolation import drawn_from, usual_modes
 from deepsvdd.core.layers import Norm1d, NormPool2d, UpConvTranspose2d, conv_norm_pool
 
 Shape = tuple[int, ...]
@@ -260,7 +261,7 @@ NETWORKS = (*LENETS, "mlp", "mlp_BN")
 def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
     """Build one of the named networks with its decoder, freshly initialised.
 
-    Weights are drawn from torch's global generator: seed it, or fork it, before.
+    Weights are drawn from torch's global generator: seed it before.
 
     Parameters
     ----------
@@ -304,12 +305,12 @@ def normed_widths(n_features: int) -> tuple[int, int, int]:
 def seeded_autoencoder(
     name: str, input_shape: Shape, seed: int, device: torch.device
 ) -> Autoencoder:
-    """Build a named network with the weights that the estimator draws from a seed.
+    """Build a named network with the weights that belong to a seed.
 
-    The global random state stays as it was.
+    They are those of :func:`build_autoencoder` after ``torch.manual_seed(seed)``, but
+    torch's global generator is neither used nor changed.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with drawn_from(seed):
         autoencoder = build_autoencoder(name, input_shape)
     return autoencoder.to(memory_format=torch.channels_last).to(device)
 
@@ -351,5 +352,10 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 
 def output_of(network: nn.Module, batch: Tensor) -> Tensor:
     """Apply a network to one batch in evaluation mode and full precision."""
-    with evaluation_mode(network), torch.no_grad(), tensor_cores(batch.device, False):
+    with (
+        evaluation_mode(network),
+        usual_modes(),
+        torch.no_grad(),
+        tensor_cores(batch.device, False),
+    ):
         return network(batch)

@@ -105,7 +105,8 @@ class Preprocessor:
                 f"preprocessing must be 'auto' or one of {METHODS}; got {method!r}"
             )
         if method == "none":
-            return cls(method, torch.tensor(0.0), torch.tensor(1.0))
+            zero = torch.zeros((), dtype=torch.float32)
+            return cls(method, zero, zero + 1)
         if method == "standard":
             low, high = cls._standard(x)
             return cls(method, low.cpu(), high.cpu())

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.checkpoints import (
@@ -18,18 +21,26 @@ from deepsvdd.core._engine.checkpoints import (
     plan_checkpoints,
 )
 from deepsvdd.core._engine.dictionaries import begin
+from deepsvdd.core._engine.distributed import from_first
 from deepsvdd.core._engine.feeds import Feed
+from deepsvdd.core._engine.isolation import global_seed
 from deepsvdd.core.architecture import (
     check_architecture,
+    check_module,
     check_output,
     check_reconstruction,
 )
-from deepsvdd.core.networks import Autoencoder, build_autoencoder
+from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.recipes import Recipe
 from deepsvdd.core.training import (
     Hypersphere,
     pretrain_autoencoders,
     train_hyperspheres,
+)
+
+OTHER_START = (
+    "warm_start needs network, preprocessing and the samples' shape of the previous "
+    "fit; this fit has others: set warm_start=False"
 )
 
 
@@ -64,12 +75,32 @@ class Trainer:
     checkpoint_every: int
     verbose: bool
 
+    @classmethod
+    def of(cls, detector: Any) -> Trainer:
+        """Take over what an estimator says, once it knows its data."""
+        return cls(
+            network=detector.network,
+            network_name=detector.network_,
+            input_shape=detector.input_shape_,
+            recipe=detector.recipe_,
+            objective=detector.objective,
+            nu=detector.nu,
+            pretrain=detector.pretrain,
+            allow_collapse=detector.allow_collapse,
+            precision=detector.precision,
+            checkpoint_dir=detector.checkpoint_dir,
+            checkpoint_every=detector.checkpoint_every,
+            verbose=detector.verbose,
+        )
+
     def fit(
         self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]]
     ) -> list[Hypersphere]:
         """Pretrain and train the networks of some seeds, all at once.
 
-        The global random state stays as it was.
+        Everything is drawn from generators of its own; only layers of a user's own
+        module may draw from torch's global one, which begins at the first seed for
+        them, and then is as it was.
 
         Parameters
         ----------
@@ -83,13 +114,11 @@ class Trainer:
         list of Hypersphere
         """
         seeds = [seed for seed, _ in jobs]
-        devices = [feed.device] if feed.device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
+        # A checkpoint brings the global generator's state along.
+        shared = isinstance(self.network, nn.Module) or self.checkpoint_dir is not None
+        with global_seed(seeds[0], feed.device) if shared else nullcontext():
             (example,) = feed.read([torch.arange(2)])
-            # The first comes last: what its seed has not drawn, the training draws.
-            autoencoders = [
-                self._prepare(feed, example.cpu(), *job) for job in jobs[::-1]
-            ][::-1]
+            autoencoders = [self._prepare(feed, example.cpu(), *job) for job in jobs]
             checkpoints = self._checkpoints(autoencoders, feed, seeds)
             histories: list[dict[str, Any]] = [{} for _ in jobs]
             if self.pretrain:
@@ -134,18 +163,18 @@ class Trainer:
         self, feed: Feed, example: Tensor, seed: int, start: Hypersphere | None
     ) -> Autoencoder:
         """Build one network on the feed's device, from a seed or an earlier one."""
-        torch.manual_seed(seed)
-        autoencoder = self._build(example)
+        autoencoder = self._build(example, seed)
         if start is not None:
             restart(autoencoder.encoder, start)
         else:
             begin(autoencoder.encoder, self.recipe.first_layer, feed, seed)
         return autoencoder.to(memory_format=torch.channels_last).to(feed.device)
 
-    def _build(self, example: Tensor) -> Autoencoder:
+    def _build(self, example: Tensor, seed: int) -> Autoencoder:
         """Build the network, check it, and wrap it as an autoencoder's encoder."""
         if isinstance(self.network, nn.Module):
-            module = copy.deepcopy(self.network).float()
+            check_module(self.network)
+            module = copy.deepcopy(self.network).float().cpu()
             if not isinstance(module, Autoencoder):
                 if self.pretrain:
                     raise ValueError(
@@ -154,7 +183,9 @@ class Trainer:
                     )
                 module = Autoencoder(module, nn.Identity())
         else:
-            module = build_autoencoder(self.network_name, self.input_shape)
+            module = seeded_autoencoder(
+                self.network_name, self.input_shape, seed, torch.device("cpu")
+            )
         check_output(module.encoder, example)
         if self.pretrain:
             check_reconstruction(module, example)
@@ -192,7 +223,13 @@ def restart(encoder: nn.Module, start: Hypersphere) -> None:
     try:
         encoder.load_state_dict(start.encoder.state_dict())
     except RuntimeError:
-        raise ValueError(
-            "warm_start needs the network and the samples' shape of the previous fit; "
-            "this fit has others: set warm_start=False"
-        ) from None
+        raise ValueError(OTHER_START) from None
+
+
+def seeds_of(random_state: Any, n_members: int) -> list[int]:
+    """Draw one seed a member; an integer random_state gives consecutive seeds."""
+    if isinstance(random_state, int | np.integer):
+        return [int(random_state) + m for m in range(n_members)]
+    random = check_random_state(random_state)
+    drawn = random.randint(2**31 - 1, size=n_members).tolist()
+    return from_first(drawn)  # several processes train one network

@@ -407,7 +407,7 @@ def train_hyperspheres(
     c = centers_of(network, feed, centers or [None] * len(encoders))
     rate = recipe.pretraining.lr
     check_finite(c.sum().item(), "center, before training", 0, rate)
-    radius = torch.zeros(c.shape[:-1], device=feed.device)
+    radius = torch.zeros(c.shape[:-1], dtype=torch.float32, device=feed.device)
     soft = objective == "soft-boundary"
 
     def loss_function(batch: Tensor) -> Tensor:

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from deepsvdd import DeepSVDD, Phase, Recipe
-from deepsvdd.core._engine.model_format import read_model
+from deepsvdd.core._engine.model_format import read_model, write_model
 from deepsvdd.version import __version__
-from tests.cli import succeeds
+from tests.cli import fails, succeeds
+from tests.toys import Tiny, make_images, short
 
 pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
 
@@ -34,6 +35,21 @@ def test_info_as_json_is_all_metadata(trained):
     printed = json.loads(succeeds("info", path, "--json").stdout)
     assert printed == read_model(path)[1]
     assert printed["members"][0]["history"]["training"]["loss"]
+
+
+def test_info_of_a_network_of_ones_own(tmp_path):
+    """It needs no architecture, as nothing is built."""
+    short(network=Tiny(), pretrain=False).fit(make_images()).save("m")
+    assert "network      custom, 8 weights" in succeeds("info", "m").stdout
+
+
+def test_info_of_a_file_of_a_later_version():
+    """What is checked, and said, is what loading checks: see test_model_schema."""
+    short().fit(make_images()).save("m")
+    tensors, metadata = read_model("m")
+    metadata["parameters"]["new_option"] = 1
+    write_model("m", tensors, metadata)
+    assert "parameters.new_option is not known here" in fails("info", "m")
 
 
 def test_info_without_pretraining():

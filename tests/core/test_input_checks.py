@@ -6,6 +6,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from torch.utils.data import DataLoader, TensorDataset
 
 from tests.toys import make_images, make_vectors, short
 
@@ -42,7 +44,17 @@ pytestmark = pytest.mark.usefixtures("one_thread")
         ("recipe", "slow", "fast"),
         ("recipe", None, "fast"),
         ("device", "gpu", "cuda"),
-        ("random_state", "zero", "."),
+        ("random_state", "zero", "RandomState"),
+        ("random_state", True, "whole number"),
+        ("random_state", 1.5, "whole number"),
+        ("random_state", np.random.default_rng(0), "RandomState"),
+        ("objective", np.array("one-class"), "soft-boundary"),
+        ("network", np.array(["mlp"]), "mnist_LeNet"),
+        ("network", ["mlp"], "mnist_LeNet"),
+        ("preprocessing", np.array(["minmax", "none"]), "gcn_l1"),
+        ("contamination", np.array(["auto", "auto"]), r"\(0, 0.5\]"),
+        ("precision", np.array("bf16"), "float32"),
+        ("device", "cpu:5", "cuda"),
     ],
 )
 def test_a_parameter_out_of_range_is_named_with_range_and_value(
@@ -220,3 +232,91 @@ def test_read_only_arrays(images, on_images):
         detector = short().fit(x)
         scores = detector.anomaly_score(x)
     np.testing.assert_array_equal(scores, on_images.anomaly_score(images))
+
+
+# ------------------------------------------------------- what is none, or holds samples
+
+
+def sentence(x, match, **parameters):
+    with pytest.raises(ValueError, match=match) as raised:
+        short(**parameters).fit(x)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["images", "vectors"])
+def test_masked_arrays(kind, images, vectors):
+    x = images if kind == "images" else vectors
+    masked = np.ma.array(x, mask=np.zeros(x.shape, bool))
+    scores = short().fit(x).anomaly_score(x)
+    np.testing.assert_array_equal(short().fit(masked).anomaly_score(masked), scores)
+    masked[3, 2] = np.ma.masked
+    sentence(masked, r"no masked values; got \d+: leave .*X.filled")
+
+
+def test_things_that_only_lead_to_samples(vectors, tmp_path):
+    sentence(
+        tmp_path, "array or a data set; got the path .*np.load, or use ImageFolder"
+    )
+    sentence("x.npy", "got the path 'x.npy'")
+    data = TensorDataset(torch.tensor(vectors))
+    sentence(DataLoader(data), "got a DataLoader: pass its data set, loader.dataset")
+
+
+def test_tables_of_polars(vectors):
+    lazy = type("LazyFrame", (), {})()
+    sentence(lazy, r"got a LazyFrame, not computed yet: pass X.collect\(\)")
+    frame = pytest.importorskip("polars").DataFrame(vectors)
+    sentence(frame.lazy(), "got a LazyFrame")
+    scores = short().fit(frame).anomaly_score(frame)
+    np.testing.assert_array_equal(scores, short().fit(vectors).anomaly_score(vectors))
+
+
+def test_tensor_data_sets_of_images_and_vectors(images, vectors):
+    for x in (images, vectors):
+        data = TensorDataset(torch.from_numpy(x), torch.zeros(len(x)))
+        scores = short().fit(data).anomaly_score(data)
+        np.testing.assert_array_equal(scores, short().fit(x).anomaly_score(x))
+
+
+def test_lists_of_pictures(images):
+    pictures = [Image.fromarray(image) for image in images]
+    scores = short().fit(pictures).anomaly_score(pictures)
+    np.testing.assert_array_equal(scores, short().fit(images).anomaly_score(images))
+
+
+def test_memory_maps_are_arrays(images, vectors, tmp_path):
+    for x in (images, vectors):
+        np.save(tmp_path / "x.npy", x)
+        for mode in ("r", "r+", "c"):
+            mapped = np.load(tmp_path / "x.npy", mmap_mode=mode)
+            scores = short().fit(mapped).anomaly_score(mapped)
+            np.testing.assert_array_equal(scores, short().fit(x).anomaly_score(x))
+
+
+@pytest.mark.parametrize("unit", ["datetime64[s]", "timedelta64[s]", "<U3", "S3"])
+def test_arrays_of_other_things_than_numbers(unit, vectors):
+    sentence((vectors * 99).astype(int).astype(unit), "real numbers; got dtype")
+
+
+def test_arrays_of_records(vectors):
+    records = np.zeros(5, [("a", "f4"), ("b", "f4")])
+    sentence(records, "real numbers; got dtype")
+
+
+def test_columns_of_dates_are_named(vectors):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(vectors, columns=list("abcde"))
+    frame["when"] = pandas.Timestamp("2024-02-29")
+    sentence(frame, "the column 'when' of type datetime64.*: leave it out")
+    frame["when"] = pandas.Timedelta("1 day")
+    sentence(frame, "the column 'when' of type timedelta64")
+    frame["when"] = pandas.Timestamp("2024-02-29", tz="UTC")
+    sentence(frame, "the column 'when' of type datetime64")
+
+
+def test_a_column_too_wide_for_its_range(vectors):
+    x = vectors.copy()
+    x[4, 2], x[5, 2] = -1.7e308, 1.7e308
+    sentence(x, r"column 2 goes from -1.7e\+308 to 1.7e\+308: divide it by")
+    x[4, 2] = 0
+    assert np.isfinite(short().fit(x).anomaly_score(x)).all()

@@ -13,6 +13,7 @@ from deepsvdd import (
     ArchitectureError,
     Autoencoder,
     CollapseWarning,
+    DeepSVDD,
     Phase,
     TrainingDivergedError,
     build_autoencoder,
@@ -100,10 +101,43 @@ def test_warm_start_of_vectors_and_of_more_members(vectors):
     assert not states_equal(detector.members_[1].encoder, first.encoder)
 
 
-def test_warm_start_with_data_of_another_shape_says_so(vectors):
+@pytest.mark.parametrize("pretrain", [True, False])
+def test_warm_start_keeps_the_extrema(pretrain, images, vectors):
+    """The networks know that scale: another would show them other data."""
+    for x in (vectors, images / 255):
+        detector = short().fit(x)
+        before = detector.preprocessor_
+        scores = detector.anomaly_score(x)
+        more = np.concatenate([x[:30], x[:1] * 0 + 30.0 * np.arange(12)[: x.shape[-1]]])
+        detector.set_params(warm_start=True, pretrain=pretrain, recipe=STILL).fit(more)
+        assert torch.equal(detector.preprocessor_.minimum, before.minimum)
+        assert torch.equal(detector.preprocessor_.maximum, before.maximum)
+        if not pretrain:
+            np.testing.assert_array_equal(detector.anomaly_score(x), scores)
+        detector.set_params(warm_start=False).fit(more)
+        assert not torch.equal(detector.preprocessor_.maximum, before.maximum)
+
+
+def test_warm_start_of_a_loaded_model_keeps_its_extrema(vectors, tmp_path):
+    detector = short().fit(vectors)
+    detector.save(tmp_path / "m")
+    loaded = DeepSVDD.load(tmp_path / "m").set_params(warm_start=True, recipe=STILL)
+    loaded.set_params(pretrain=False).fit(vectors[:20])
+    np.testing.assert_array_equal(
+        loaded.anomaly_score(vectors), detector.anomaly_score(vectors)
+    )
+
+
+def test_warm_start_with_data_of_another_shape_says_so(vectors, images):
     detector = short(warm_start=True).fit(vectors)
-    with pytest.raises(ValueError, match="warm_start"):
-        detector.fit(vectors[:, :3])
+    scores = detector.anomaly_score(vectors)
+    for other in (vectors[:, :3], images):
+        with pytest.raises(ValueError, match="warm_start needs network, preprocessing"):
+            detector.fit(other)
+    detector.set_params(preprocessing="none")
+    with pytest.raises(ValueError, match="warm_start needs network, preprocessing"):
+        detector.fit(vectors)
+    np.testing.assert_array_equal(detector.anomaly_score(vectors), scores)
 
 
 # ---------------------------------------------------------------- networks of one's own
@@ -207,6 +241,85 @@ def test_an_encoder_must_give_a_tensor(images):
 def test_representations_must_be_vectors(images):
     with pytest.raises(ValueError, match=r"\(n, d\)|Flatten|representation"):
         short(network=Maps(), pretrain=False).fit(images)
+
+
+class Own(Flat):
+    """Of somebody's own, with what makes it odd."""
+
+    def __init__(self, forward):
+        super().__init__()
+        self.odd = forward
+
+    def forward(self, x):
+        return self.odd(super().forward, x)
+
+
+def change(plain, x):
+    x += 1
+    return plain(x)
+
+
+def fail(plain, x):
+    raise KeyError("weights")
+
+
+ODD = {
+    "half the rows": (lambda f, x: f(x)[::2], r"one representation a sample.*\(1, 6\)"),
+    "one row": (lambda f, x: f(x).mean(0, keepdim=True), "one representation a sample"),
+    "no axis": (lambda f, x: f(x).sum(), r"representations \(n, d\); Own gives \(\)"),
+    "no columns": (lambda f, x: f(x)[:, :0], r"\(n, d\); Own gives \(2, 0\)"),
+    "whole numbers": (lambda f, x: f(x).long(), "floating-point .*gives int64"),
+    "detached": (lambda f, x: f(x).detach(), "cut off from it"),
+    "constant": (lambda f, x: torch.ones(len(x), 3), "cut off from it"),
+    "changes its input": (change, "must not change its input; Own does so in place"),
+    "an exception": (fail, "must take float32 batches .*Own fails: 'weights'"),
+    "no words": (lambda f, x: 1 / 0, "Own fails: division by zero"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_odd_networks_are_named_in_one_sentence(odd, images):
+    forward, match = ODD[odd]
+    before = images.copy()
+    with pytest.raises(ValueError, match=match) as raised:
+        short(network=Own(forward), pretrain=False).fit(images)
+    assert str(raised.value).startswith("network must")
+    assert "\n" not in str(raised.value)
+    np.testing.assert_array_equal(images, before)
+
+
+def test_layers_that_work_in_place_are_fine_behind_the_first(images):
+    network = Flat(activation=nn.LeakyReLU(inplace=True))
+    assert short(network=network, pretrain=False).fit(images).network_ == "custom"
+
+
+def test_a_bias_frozen_at_0_is_none(images):
+    network = Flat(bias=True)
+    nn.init.zeros_(network.first.bias)
+    network.first.bias.requires_grad_(False)
+    (member,) = short(network=network, pretrain=False).fit(images).members_
+    assert not member.encoder.first.bias.any()
+    with torch.no_grad():
+        network.first.bias[2] = 1
+    with pytest.raises(ArchitectureError, match=r"first\.bias"):
+        short(network=network, pretrain=False).fit(images)
+
+
+def test_modules_that_cannot_be_copied_or_trained(images):
+    example = torch.zeros(2, 1, 12, 12)
+    lazy = nn.Sequential(nn.Flatten(), nn.LazyLinear(3, bias=False))
+    frozen = Flat().requires_grad_(False)
+    for network, words in (
+        (torch.jit.trace(Flat(), example), "scripted or traced"),
+        (torch.compile(Flat()), "not compiled; got OptimizedModule"),
+        (lazy, "lazy layers"),
+        (Flat().to("meta"), "meta device"),
+        (frozen, "must have weights to train; Flat has none"),
+    ):
+        with pytest.raises(ValueError, match=words) as raised:
+            short(network=network, pretrain=False).fit(images)
+        assert str(raised.value).startswith("network must")
+        assert "\n" not in str(raised.value)
 
 
 # ---------------------------------------------------------------------- what went wrong

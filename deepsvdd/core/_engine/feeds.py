@@ -8,9 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from multiprocessing import get_all_start_methods, get_context
+from multiprocessing import (
+    current_process,
+    get_all_start_methods,
+    get_context,
+    get_start_method,
+)
 from multiprocessing.context import BaseContext
 from typing import Any
 
@@ -26,6 +32,8 @@ from deepsvdd.datasets.images import ImageArray
 from deepsvdd.datasets.samples import image_batch
 
 STREAMED_BATCH = 250  # images that are read, or scored, at a time
+IN_MEMORY = 2**28  # numbers of a memory map that is read whole: 1 GiB as float32
+START_METHODS = (None, "fork", "spawn", "forkserver")  # other libraries add theirs
 
 
 class Feed(ABC):
@@ -129,7 +137,8 @@ class Stream(Feed):
         Without it, images arrive as they are.
     device : torch.device
     n_workers : int
-        Reading processes; with 0, the training's own does it.
+        Reading processes; with 0, the training's own does it, as it does where no
+        process can be started safely: in a thread, or in a worker that may have none.
 
     Raises
     ------
@@ -149,6 +158,7 @@ class Stream(Feed):
         self.images = _Batches(images, shape, preprocessor)
         self.device = device
         self._plan = _Plan()
+        n_workers = n_workers if _may_start_processes() else 0
         self._loader: DataLoader[Any] = DataLoader(
             self.images,
             sampler=self._plan,
@@ -202,6 +212,19 @@ class Stream(Feed):
         digest = hashlib.sha256(str(len(self)).encode())
         digest.update(chosen.contiguous().numpy().tobytes())
         return digest.digest()
+
+
+def _may_start_processes() -> bool:
+    """Tell whether reading processes may begin here.
+
+    Workers of a pool may have no children, those of joblib's loky none of the usual
+    kind; and a process that is copied from a thread's may hold another thread's locks.
+    """
+    return (
+        not current_process().daemon
+        and get_start_method(allow_none=True) in START_METHODS
+        and threading.current_thread() is threading.main_thread()
+    )
 
 
 def _start_method(n_workers: int) -> BaseContext | None:
@@ -294,9 +317,10 @@ def read_images(
 
 
 def as_images(X: Any) -> Dataset[Any] | None:
-    """Return what is to be streamed: a data set, a memory-mapped array; else None.
+    """Return what is to be streamed: a data set, or a large memory map; else None.
 
-    Not an array (n, h, w) of a batch at most: it might be one colour image (c, h, w).
+    A memory map says little about what its maker wants: joblib hands every array of
+    more than a megabyte to its workers as one. So only its size counts.
     """
     if isinstance(X, Dataset):
         if not (hasattr(X, "__len__") and hasattr(X, "__getitem__")):
@@ -305,9 +329,7 @@ def as_images(X: Any) -> Dataset[Any] | None:
                 f"{type(X).__name__}"
             )
         return X
-    if not isinstance(X, np.memmap):
-        return None
-    if X.ndim > 3 or (X.ndim == 3 and len(X) > STREAMED_BATCH):
+    if isinstance(X, np.memmap) and X.ndim > 2 and X.size > IN_MEMORY:
         return ImageArray(X)
     return None
 

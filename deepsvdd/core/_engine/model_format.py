@@ -13,6 +13,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from deepsvdd.errors import ModelFileError
@@ -122,7 +123,15 @@ def read_model(
             f"{str(path)!r} was altered or damaged after it was saved: its SHA-256 "
             "does not fit its content; restore it from a copy, or train again"
         )
-    metadata = json.loads(text)
+    try:
+        metadata = json.loads(text)
+    except (ValueError, RecursionError):
+        metadata = None
+    if not isinstance(metadata, dict):
+        raise ModelFileError(
+            f"{str(path)!r}: its metadata must be an object in JSON; got "
+            f"{text[:40]!r}: restore it from a copy, or train again"
+        )
     if metadata.get("kind", "detector") != kind:
         raise ModelFileError(f"{str(path)!r} holds a model, but no {kind}")
     return tensors, metadata
@@ -141,7 +150,9 @@ def checksum(tensors: dict[str, Tensor], text: str) -> str:
     """Hash names, types, shapes and values of all tensors, and the metadata's text."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
-        array = tensors[name].numpy()
-        digest.update(f"{name} {array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+        tensor = tensors[name]
+        kind = str(tensor.dtype).removeprefix("torch.")
+        digest.update(f"{name} {kind} {tuple(tensor.shape)}".encode())
+        # As bytes: NumPy lacks some types, bfloat16 among them.
+        digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepsvdd import DeepSVDD, Phase, Recipe, build_autoencoder, get_recipe
+from deepsvdd import DeepSVDD, ImageArray, Phase, Recipe, build_autoencoder, get_recipe
 from deepsvdd.core._engine.dictionaries import begin_with_dictionary, learn_dictionary
 from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.core.recipes import RECIPES
@@ -103,7 +103,7 @@ def test_images_that_are_streamed_give_the_same_start(threes, tmp_path):
         .members_[0]
         .encoder.convs[0]
         .weight
-        for images in (threes.x_train[:60], np.load(path, mmap_mode="r"))
+        for images in (threes.x_train[:60], ImageArray(np.load(path, mmap_mode="r")))
     ]
     torch.testing.assert_close(*first)
 

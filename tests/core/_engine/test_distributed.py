@@ -20,14 +20,16 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 WORK = """
 import sys
 import numpy as np
-from deepsvdd import DeepSVDD, Phase, Recipe, load_dataset, one_vs_rest
+from deepsvdd import (
+    DeepSVDD, ImageArray, Phase, Recipe, load_dataset, one_vs_rest
+)
 from deepsvdd.core._engine.distributed import process_group
 
 
 def main(source, objective, target):
     x = one_vs_rest(load_dataset("mnist"), 3).x_train[:403]
     if source == "stream":
-        x = np.load("x.npy", mmap_mode="r")
+        x = ImageArray(np.load("x.npy", mmap_mode="r"))
     phase = Phase(lr=1e-4, n_epochs=2, batch_size=100, lr_milestones=(1,))
     recipe = Recipe(phase, phase, warm_up_epochs=1, radius_every=1)
     with process_group():

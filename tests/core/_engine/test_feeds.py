@@ -5,11 +5,17 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from joblib import Parallel, delayed, parallel_config
 from PIL import Image
+from sklearn.ensemble import BaggingRegressor
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from deepsvdd import DeepSVDD, ImageArray, ImageFolder, Phase, Preprocessor, Recipe
 from deepsvdd.core._engine.feeds import InMemory, Stream, as_images, read_images
+from tests.toys import STILL
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -123,7 +129,7 @@ class Plain(Dataset):
 @pytest.mark.parametrize("kind", ["array", "folder", "torch"])
 def test_fitting_a_stream_is_fitting_the_array(kind, digits, mapped, folder):
     sources = {
-        "array": lambda: mapped,
+        "array": lambda: ImageArray(mapped),
         "folder": lambda: ImageFolder(folder, 28, grey=True),
         "torch": lambda: Plain(digits),
     }
@@ -140,8 +146,9 @@ def test_fitting_a_stream_is_fitting_the_array(kind, digits, mapped, folder):
         rtol=1e-5,
         atol=1e-6,
     )
-    assert (streamed.predict(mapped) == streamed.predict(digits)).all()
-    assert streamed.represent(mapped).shape == (130, 32)
+    images = ImageArray(mapped)
+    assert (streamed.predict(images) == streamed.predict(digits)).all()
+    assert streamed.represent(images).shape == (130, 32)
 
 
 def test_memory_mapped_vectors_are_read_as_any_array(tmp_path):
@@ -155,18 +162,27 @@ def test_one_colour_image_of_a_memory_mapped_array(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 3, 32, 32), np.uint8)
     np.save(tmp_path / "x.npy", images)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    detector = fitted(mapped, n_workers=0)
+    detector = fitted(ImageArray(mapped), n_workers=0)
     score = detector.anomaly_score(mapped[7])
     np.testing.assert_array_equal(score, detector.anomaly_score(images[7]))
     assert score.shape == (1,)
 
 
-def test_many_grey_images_without_a_channel_are_streamed(tmp_path):
-    np.save(tmp_path / "x.npy", np.zeros((251, 8, 8), np.uint8))
-    mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+def test_a_memory_map_is_streamed_where_it_is_large(mapped, monkeypatch):
+    """By its size alone: libraries hand over plain arrays as memory maps."""
+    assert as_images(mapped) is None
+    monkeypatch.setattr("deepsvdd.core._engine.feeds.IN_MEMORY", mapped.size - 1)
     assert isinstance(as_images(mapped), ImageArray)
-    assert as_images(mapped[:250]) is None
-    assert as_images(mapped[0, 0, 0:1].reshape(())) is None
+    assert as_images(np.asarray(mapped)) is None
+    assert as_images(mapped[:129]) is None
+    assert as_images(mapped.reshape(130, -1)) is None  # vectors
+
+
+def test_what_is_too_large_to_hold_is_not_held(tmp_path):
+    """The file is sparse: 3 GiB are on no disk, and get into no memory."""
+    path = tmp_path / "large.npy"
+    np.lib.format.open_memmap(path, "w+", np.uint8, (2**20, 56, 56)).flush()
+    assert isinstance(as_images(np.load(path, mmap_mode="r")), ImageArray)
 
 
 def test_a_folder_is_read_in_the_order_of_names_and_resized(folder, digits):
@@ -177,16 +193,81 @@ def test_a_folder_is_read_in_the_order_of_names_and_resized(folder, digits):
 
 
 def test_an_interrupted_stream_resumes_to_the_same_bits(mapped, tmp_path):
-    expected = fitted(mapped, n_workers=1)
+    images = ImageArray(mapped)
+    expected = fitted(images, n_workers=1)
     two = Recipe(EPOCH, Phase(lr=1e-3, n_epochs=2, batch_size=50), 0, 1)
     settings = {"checkpoint_dir": tmp_path, "checkpoint_every": 1, "n_workers": 1}
-    fitted(mapped, **settings)
-    again = fitted(mapped, **settings)  # both phases come from their checkpoints
+    fitted(images, **settings)
+    again = fitted(images, **settings)  # both phases come from their checkpoints
     np.testing.assert_array_equal(
         again.anomaly_score(mapped), expected.anomaly_score(mapped)
     )
     with pytest.raises(ValueError, match="other settings, data or versions"):
-        fitted(mapped, **settings | {"recipe": two})
+        fitted(images, **settings | {"recipe": two})
+
+
+# Parallel use -----------------------------------------------------------------------
+
+# joblib hands arrays of more than a megabyte to processes as memory maps.
+BACKENDS = ("loky", "multiprocessing", "threading")
+LARGE = 1600  # images of 28 × 28: 1.2 MB
+
+
+def scored(x, seed):
+    """What a worker does: train for a moment, and score."""
+    return DeepSVDD(recipe=STILL, random_state=seed, pretrain=False).fit(x).threshold_
+
+
+@pytest.fixture(scope="module")
+def large(threes):
+    return np.ascontiguousarray(threes.x_train[:LARGE])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_joblib_fits_many_images_as_it_likes(backend, large):
+    work = (delayed(scored)(large, seed) for seed in (0, 1))
+    thresholds = Parallel(n_jobs=2, backend=backend)(work)
+    assert thresholds == [scored(large, seed) for seed in (0, 1)]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_joblib_scores_many_images_as_it_likes(backend, large):
+    detector = DeepSVDD(recipe=STILL, random_state=0, pretrain=False).fit(large)
+    work = (delayed(detector.anomaly_score)(large) for _ in range(2))
+    for scores in Parallel(n_jobs=2, backend=backend)(work):
+        np.testing.assert_array_equal(scores, detector.anomaly_score(large))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_stream_is_read_by_the_worker_itself(backend, mapped):
+    images = ImageArray(mapped)  # reads in two processes, where it may
+    work = (delayed(scored)(images, seed) for seed in (0, 1))
+    thresholds = Parallel(n_jobs=2, backend=backend)(work)
+    assert thresholds == pytest.approx([scored(images, seed) for seed in (0, 1)])
+
+
+def squares(rows):
+    return rows.reshape(-1, 28, 28)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_grid_search_cross_validation_and_bagging_of_images(backend, large):
+    rows, labels = large.reshape(LARGE, -1), np.zeros(LARGE, int)
+
+    def spread(detector, x, y=None):
+        return -detector.anomaly_score(x).std()
+
+    detector = DeepSVDD(recipe=STILL, random_state=0, pretrain=False)
+    with parallel_config(backend, n_jobs=2):
+        scores = cross_val_score(detector, large, cv=2, scoring=spread)
+        grid = {"nu": [0.1, 0.2]}
+        search = GridSearchCV(detector, grid, cv=2, scoring=spread).fit(large)
+        # Bagging takes rows only.
+        pictures = make_pipeline(FunctionTransformer(squares), detector)
+        bag = BaggingRegressor(pictures, 2, random_state=0).fit(rows, labels)
+    assert np.isfinite(scores).all()
+    assert search.best_estimator_.predict(large[:5]).shape == (5,)
+    assert set(bag.predict(rows[:9])) <= {-1, 0, 1}
 
 
 # Errors ------------------------------------------------------------------------------
@@ -277,6 +358,19 @@ def test_constant_images_in_a_stream():
         fitted(Plain(np.full((60, 1, 28, 28), 9, np.uint8)))
 
 
+class Vectors(Dataset):
+    def __len__(self):
+        return 10
+
+    def __getitem__(self, index):
+        return torch.full((5,), float(index))
+
+
 def test_a_data_set_of_vectors():
-    with pytest.raises(ValueError, match="X must hold images"):
-        fitted(TensorDataset(torch.rand(10, 5)))
+    with pytest.raises(
+        ValueError, match=r"images where .*shape \(5,\).*array \(n, d\)"
+    ):
+        fitted(Vectors())
+    x = torch.rand(10, 5)
+    scores = fitted(TensorDataset(x)).anomaly_score(TensorDataset(x))
+    np.testing.assert_array_equal(scores, fitted(x).anomaly_score(x))
