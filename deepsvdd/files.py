@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import os
+import platform
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +30,10 @@ _FIXES = {
     errno.EEXIST: ("a file stands where a folder is needed", "choose another folder"),
     errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder"),
 }
+
+# Tells this process from a dead one that had its number, as in a container started anew.
+_PROCESS = secrets.token_hex(4)
+_TEMPORARY = re.compile(r"\.tmp-([0-9a-f]{8})-(\d{1,9})-([0-9a-f]{8})-[0-9a-f]{8}(\..*)?")
 
 
 class WriteError(OSError):
@@ -92,7 +98,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     # Same folder: os.replace is atomic only within one file system. Same suffix:
     # savers such as np.savez and savefig go by it. Not tempfile: its files are 0600.
-    temporary = target.parent / f".tmp-{secrets.token_hex(8)}{target.suffix}"
+    temporary = target.parent / f"{_temporary_stem()}{target.suffix}"
     try:
         _make_room(target)
         yield temporary
@@ -113,6 +119,41 @@ def write_text(
     """Write a text file whole or not at all; see :func:`atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding=encoding)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """Find out before the work whether :func:`atomic_write` could write a file now.
+
+    Missing parent folders are created; the file itself stays as it is.
+
+    Raises
+    ------
+    WriteError
+        As :func:`atomic_write` would.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.parent / f"{_temporary_stem()}{target.suffix}"
+    try:
+        _make_room(target)
+        temporary.touch()
+        temporary.unlink()
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that killed processes left in a folder.
+
+    Only those of :func:`atomic_write`, of processes of this machine that are no more;
+    in Windows, which has no safe way to ask for a process, none.
+    """
+    if os.name == "nt":
+        return
+    for path in Path(folder).glob(".tmp-*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and found[1] == _machine() and not _alive(int(found[2]), found[3]):
+            with suppress(OSError):
+                path.unlink()
 
 
 def sha256_of(data: bytes | bytearray | memoryview) -> str:
@@ -136,3 +177,25 @@ def _flush_to_disk(path: Path) -> None:
     # Without it a power cut after os.replace may leave an empty file in place.
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+def _temporary_stem() -> str:
+    """Name a new temporary file by machine and process."""
+    return f".tmp-{_machine()}-{os.getpid()}-{_PROCESS}-{secrets.token_hex(4)}"
+
+
+def _machine() -> str:
+    return sha256_of(platform.node().encode())[:8]
+
+
+def _alive(number: int, process: str) -> bool:
+    """Tell whether a process of this machine may still be at work."""
+    if number == os.getpid():
+        return process == _PROCESS
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's
+        return True
+    return True

@@ -3,11 +3,21 @@
 import errno
 import os
 import stat
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from deepsvdd.files import WriteError, atomic_write, cannot_write, sha256_of
+from deepsvdd.files import (
+    WriteError,
+    atomic_write,
+    cannot_write,
+    check_writable,
+    remove_leftovers,
+    sha256_of,
+)
+from tests import ROOT
 
 
 def failing(number):
@@ -176,3 +186,58 @@ def test_sha256_of_anything_with_bytes():
     assert (
         sha256_of(b"") == sha256_of(bytearray()) == sha256_of(memoryview(b"")) == empty
     )
+
+
+# --- what kills leave ---------------------------------------------------------------
+
+WRITING = """
+import sys
+from deepsvdd.files import atomic_write
+with atomic_write(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    print(temporary, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows: left alone")
+def test_only_what_dead_processes_left_is_removed(tmp_path):
+    words = [sys.executable, "-c", WRITING, tmp_path / "a.txt"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    others = (".tmp-notes", ".tmp-0123456789abcdef.pt", "tmp-1", ".tmp-folder")
+    for name in others[:-1]:
+        (tmp_path / name).touch()
+    (tmp_path / others[-1]).mkdir()
+    with subprocess.Popen(words, cwd=ROOT, **pipes) as process:
+        theirs = Path(process.stdout.readline().strip())
+        with atomic_write(tmp_path / "b.txt") as mine:
+            mine.write_text("half")
+            remove_leftovers(tmp_path)
+            assert mine.exists()
+            assert theirs.exists()
+            machine, number, _, rest = theirs.name.removeprefix(".tmp-").split("-")
+            elsewhere = f".tmp-00000000-{number}-00000000-{rest}"
+            before = f".tmp-{machine}-{os.getpid()}-00000000-{rest}"  # of our number
+            for name in (elsewhere, before):
+                (tmp_path / name).touch()
+        process.kill()
+    assert theirs.exists()
+    remove_leftovers(tmp_path)
+    assert set(os.listdir(tmp_path)) == {"b.txt", elsewhere, *others}
+    remove_leftovers(tmp_path / "no such folder")
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "a.txt"
+    check_writable(path)
+    assert os.listdir(path.parent) == []
+    path.write_text("old")
+    check_writable(path)
+    assert path.read_text() == "old"
+    with pytest.raises(WriteError, match="not a regular file"):
+        check_writable(path.parent)
+    with pytest.raises(WriteError, match="a file stands where a folder is needed"):
+        check_writable(path / "b.txt")
+    monkeypatch.setattr("pathlib.Path.touch", failing(errno.EROFS))
+    with pytest.raises(WriteError, match="read-only"):
+        check_writable(path)

@@ -189,6 +189,19 @@ def test_an_interrupted_stream_resumes_to_the_same_bits(mapped, tmp_path):
         fitted(mapped, **settings | {"recipe": two})
 
 
+def test_a_checkpoint_of_another_stream_is_refused(digits, tmp_path):
+    """One pixel of one image is another, or two images have changed places."""
+    settings = {"checkpoint_dir": tmp_path / "c", "n_workers": 0}
+    fitted(ImageArray(digits), **settings)
+    fitted(ImageArray(digits.copy()), **settings)
+    pixel, order = digits.copy(), digits.copy()
+    pixel[101, 0, 14, 14] ^= 1
+    order[[3, 4]] = order[[4, 3]]
+    for other in (pixel, order):
+        with pytest.raises(ValueError, match="other settings, data or versions"):
+            fitted(ImageArray(other), **settings)
+
+
 # Errors ------------------------------------------------------------------------------
 
 
