@@ -6,9 +6,11 @@ import os
 import platform
 import re
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 # errno → (what is wrong, how to mend it)
 _FIXES = {
@@ -33,7 +35,9 @@ _FIXES = {
 
 # Tells this process from a dead one that had its number, as in a container started anew.
 _PROCESS = secrets.token_hex(4)
-_TEMPORARY = re.compile(r"\.tmp-([0-9a-f]{8})-(\d{1,9})-([0-9a-f]{8})-[0-9a-f]{8}(\..*)?")
+_TEMPORARY = re.compile(
+    r"\.tmp-([0-9a-f]{8})-(\d{1,9})-([0-9a-f]{8})-[0-9a-f]{8}(\..*)?"
+)
 
 
 class WriteError(OSError):
@@ -121,39 +125,116 @@ def write_text(
         temporary.write_text(text, encoding=encoding)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Find out before the work whether :func:`atomic_write` could write a file now.
+@contextmanager
+def growing_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Write a text file piece by piece, so that an interruption keeps the pieces.
 
-    Missing parent folders are created; the file itself stays as it is.
+    The block writes to ``path.part``. When it ends well, that file takes the name
+    `path`; otherwise both stay: what was at `path` before, and what came so far, under
+    a name that says that it is not all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to create or replace. Missing parent folders are created.
+
+    Yields
+    ------
+    text file
+        UTF-8; flush it after each piece. Names of files that are not UTF-8 keep their
+        bytes.
 
     Raises
     ------
     WriteError
-        As :func:`atomic_write` would.
+        An ``OSError``, of the block, too, with the original ``errno``.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.parent / f"{_temporary_stem()}{target.suffix}"
+    unfinished = part_of(target)
     try:
         _make_room(target)
-        temporary.touch()
-        temporary.unlink()
+        with open(
+            unfinished, "w", encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
+            yield file
+        _flush_to_disk(unfinished)
+        os.replace(unfinished, target)
+    except WriteError:
+        raise
     except OSError as error:
         raise cannot_write(path, error) from error
 
 
-def remove_leftovers(folder: str | os.PathLike[str]) -> None:
-    """Remove the temporary files that killed processes left in a folder.
+def part_of(path: str | os.PathLike[str]) -> Path:
+    """Name the file that :func:`growing_text` writes until it has everything."""
+    target = Path(os.path.realpath(path))
+    return target.with_name(target.name + ".part")
 
-    Only those of :func:`atomic_write`, of processes of this machine that are no more;
-    in Windows, which has no safe way to ask for a process, none.
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise WriteError if a file cannot be written, before hours are spent on it.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, there or not; its folder need not be there either. Nothing is created.
+
+    Raises
+    ------
+    WriteError
+        A folder or device stands there, a file stands where a folder is needed, or
+        the folder may not be written to.
     """
-    if os.name == "nt":
-        return
-    for path in Path(folder).glob(".tmp-*"):
-        found = _TEMPORARY.fullmatch(path.name)
-        if found and found[1] == _machine() and not _alive(int(found[2]), found[3]):
-            with suppress(OSError):
-                path.unlink()
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with suppress(FileNotFoundError):
+            target.lstat()  # a name that is too long, a file in the place of a folder
+        folder = next(parent for parent in target.parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # tells more than permissions do: the file system may be read-only
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def refuse_output_as_input(
+    output: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None
+) -> None:
+    """Raise ValueError if writing `output` would destroy one of the inputs.
+
+    A file is the same under another spelling, and by a symbolic or a hard link.
+
+    Parameters
+    ----------
+    output : path-like
+        What is going to be written.
+    *inputs : path-like or None
+        What is read; None is passed over.
+
+    Raises
+    ------
+    ValueError
+        If `output` is one of the inputs.
+
+    Examples
+    --------
+    >>> refuse_output_as_input("scores.csv", "model.safetensors", "x.npy")
+    """
+    for given in inputs:
+        if given is not None and _is_same(output, given):
+            raise ValueError(
+                f"output must be another file than the inputs; got "
+                f"'{os.fspath(output)}', which is the input '{os.fspath(given)}': "
+                "name another file"
+            )
+
+
+def _is_same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there: compare where they would be
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def sha256_of(data: bytes | bytearray | memoryview) -> str:
@@ -177,6 +258,29 @@ def _flush_to_disk(path: Path) -> None:
     # Without it a power cut after os.replace may leave an empty file in place.
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+# --- what kills leave -------------------------------------------------------------
+
+
+def remove_leftovers(folder: str | os.PathLike[str]) -> None:
+    """Remove the temporary files that killed processes left in a folder.
+
+    Only those of :func:`atomic_write`, of processes of this machine that are no more;
+    in Windows, which has no safe way to ask for a process, none.
+
+    Parameters
+    ----------
+    folder : path-like
+        Need not exist. Its subfolders are left alone.
+    """
+    if os.name == "nt":
+        return
+    for path in Path(folder).glob(".tmp-*"):
+        found = _TEMPORARY.fullmatch(path.name)
+        if found and found[1] == _machine() and not _alive(int(found[2]), found[3]):
+            with suppress(OSError):
+                path.unlink()
 
 
 def _temporary_stem() -> str:
