@@ -7,10 +7,10 @@ import platform
 import re
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 # errno → (what is wrong, how to mend it)
 _FIXES = {
@@ -33,7 +33,7 @@ _FIXES = {
     errno.ENOTDIR: ("a file stands where a folder is needed", "choose another folder"),
 }
 
-# Tells this process from a dead one that had its number, as in a container started anew.
+# Tells this process from a dead one of its number, as in a container started anew.
 _PROCESS = secrets.token_hex(4)
 _TEMPORARY = re.compile(
     r"\.tmp-([0-9a-f]{8})-(\d{1,9})-([0-9a-f]{8})-[0-9a-f]{8}(\..*)?"
@@ -258,6 +258,40 @@ def _flush_to_disk(path: Path) -> None:
     # Without it a power cut after os.replace may leave an empty file in place.
     with open(path, "rb+") as file:
         os.fsync(file.fileno())
+
+
+def write_or_rescue(path: str | os.PathLike[str], write: Callable[[Path], Any]) -> None:
+    """Write what took long to compute; where that fails, into the temporary folder.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to write.
+    write : callable
+        Writes the file that it is given.
+
+    Raises
+    ------
+    OSError
+        If `path` cannot be written; the message tells where the content is, if it
+        could be rescued.
+    """
+    try:
+        write(Path(path))
+    except OSError as error:
+        try:
+            folder = Path(tempfile.mkdtemp(prefix="deepsvdd-"))
+        except OSError:
+            raise error from None
+        spare = folder / Path(path).name
+        try:
+            write(spare)
+        except OSError:
+            with suppress(OSError):
+                folder.rmdir()
+            raise error from None
+        message = f"{error}; it was written to '{spare}' instead"
+        raise WriteError(error.errno, message, os.fspath(path)) from error
 
 
 # --- what kills leave -------------------------------------------------------------

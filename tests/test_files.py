@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from deepsvdd.files import (
     remove_leftovers,
     require_writable,
     sha256_of,
+    write_or_rescue,
+    write_text,
 )
 from tests import ROOT
 
@@ -288,6 +291,28 @@ def test_names_that_are_not_utf8_keep_their_bytes(tmp_path):
     with growing_text(tmp_path / "x") as file:
         file.write(os.fsdecode(b"bad\xff"))
     assert (tmp_path / "x").read_bytes() == b"bad\xff"
+
+
+def test_what_cannot_be_written_is_rescued(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    (tmp_path / "a.txt").mkdir()
+
+    def write(path):
+        write_text(path, "computed for hours")
+
+    with pytest.raises(WriteError, match=r"not a regular file.* was written to") as e:
+        write_or_rescue(tmp_path / "a.txt", write)
+    (rescued,) = tmp_path.glob("deepsvdd-*/a.txt")
+    assert str(rescued) in str(e.value)
+    assert rescued.read_text() == "computed for hours"
+
+    rescued.unlink()
+    rescued.parent.rmdir()
+    monkeypatch.setattr(os, "replace", failing(errno.ENOSPC))
+    with pytest.raises(WriteError, match="no space left") as e:
+        write_or_rescue(tmp_path / "b.txt", write)
+    assert "written to" not in str(e.value)
+    assert os.listdir(tmp_path) == ["a.txt"]
 
 
 # --- what kills leave ---------------------------------------------------------------

@@ -124,7 +124,7 @@ def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path, monkeyp
         assert "checkpoint stays" not in str(caught.value)
     checkpoint.save({"epoch": 1})
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(OSError, match="no space left .*the last checkpoint stays"):
+    with pytest.raises(OSError, match=r"no space left .*the last checkpoint stays"):
         checkpoint.save({"epoch": 2})
     assert checkpoint.load() == {"epoch": 1}
 
