@@ -34,6 +34,7 @@ from deepsvdd.files import atomic_write, write_text
 from deepsvdd.version import repository
 
 KEPT_METADATA = {"nbgrader", "tags", "mystnb", "deletable", "editable"}
+KERNEL = {"name": "python3", "display_name": "Python 3"}
 ARCHIVE = "deepsvdd-course.zip"
 
 README = """\
@@ -75,6 +76,11 @@ def release(assignment: Assignment) -> NotebookNode:
     nbgrader's own preprocessors take out solutions and hidden tests and lock the cells.
     Every solution begins with a comment that names it, for notebooks whose metadata are
     lost on the way.
+
+    Raises
+    ------
+    ValueError
+        If nbgrader does not take the source.
     """
     from nbgrader import preprocessors
     from traitlets.config import Config
@@ -83,9 +89,9 @@ def release(assignment: Assignment) -> NotebookNode:
     config.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
     config.ClearSolutions.text_stub = "*Your answer here.*"
     notebook = assignment.with_solutions({})
+    kernel = assignment.notebook.metadata.get("kernelspec") or KERNEL
     notebook.metadata = nbformat.from_dict(
-        {name: assignment.notebook.metadata.get(name, {}) for name in ("kernelspec",)}
-        | {"language_info": {"name": "python"}}
+        {"kernelspec": kernel, "language_info": {"name": "python"}}
     )
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
@@ -95,10 +101,16 @@ def release(assignment: Assignment) -> NotebookNode:
         if kind(cell) == "solution":
             cell.source = MARKER.format(grade_id(cell)) + "\n" + cell.source
     steps = ("LockCells", "ClearSolutions", "ClearOutput", "CheckCellMetadata")
-    for name in (*steps, "ClearHiddenTests", "ComputeChecksums"):
-        step = getattr(preprocessors, name)(config=config)
-        notebook, _ = step.preprocess(notebook, {})
-    nbformat.validate(notebook)
+    try:
+        for name in (*steps, "ClearHiddenTests", "ComputeChecksums"):
+            step = getattr(preprocessors, name)(config=config)
+            notebook, _ = step.preprocess(notebook, {})
+        nbformat.validate(notebook)
+    except Exception as error:  # of many types; all of them blame the source
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        raise ValueError(
+            f"{assignment.name} must be a source that nbgrader takes; {reason}"
+        ) from error
     return notebook
 
 

@@ -9,12 +9,14 @@ must get.
 
 from __future__ import annotations
 
+import json
 import re
+import reprlib
 from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
@@ -180,7 +182,7 @@ def essence(source: str) -> str:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """Read a notebook of any version.
+    """Read a notebook of any version, in UTF-8, UTF-16 or UTF-32.
 
     Raises
     ------
@@ -189,13 +191,21 @@ def read_notebook(path: Path) -> NotebookNode:
     """
     if (size := path.stat().st_size) > _LARGEST:
         raise ValueError(f"'{path.name}' is larger than 64 MB: delete its outputs")
+    content = path.read_bytes()
     try:
-        notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)
+        # Some editors put a byte order mark in front, which nbformat does not know.
+        text = content.decode(json.detect_encoding(content))
+        notebook = nbformat.reads(text, as_version=4)
         for cell in notebook.cells:
-            if not isinstance(cell.source, str) or not isinstance(cell.metadata, dict):
+            texts = isinstance(cell.source, str) and isinstance(cell.cell_type, str)
+            if not texts or not isinstance(cell.metadata, dict):
                 raise TypeError("a cell without text")
     except Exception as error:  # nbformat raises whatever the content leads to
         reason = "it is empty" if size == 0 else type(error).__name__
+        if isinstance(error, UnicodeDecodeError):
+            reason = "its text is neither UTF-8 nor UTF-16; save it anew in Jupyter"
+        elif isinstance(error, nbformat.ValidationError):
+            reason = str(error).split("\n")[0][:100]
         raise ValueError(f"'{path.name}' is no readable notebook: {reason}") from None
     return notebook
 
@@ -206,10 +216,12 @@ def read_assignment(path: Path) -> Assignment:
     Raises
     ------
     ValueError
-        If metadata are incomplete or contradict each other; the message names the cell.
+        If metadata are incomplete, of wrong types, or contradict each other; the
+        message names cell and field.
     """
     assignment = Assignment(path.stem, read_notebook(path))
-    if problem := next(problems(assignment), None):
+    wrong = wrong_types(assignment.notebook)
+    if problem := next(wrong, None) or next(problems(assignment), None):
         raise ValueError(f"{path.name}: {problem}")
     return assignment
 
@@ -231,8 +243,71 @@ def read_assignments(paths: list[Path]) -> list[Assignment]:
     return [read_assignment(path) for path in files]
 
 
-def problems(assignment: Assignment) -> Any:
-    """Yield what is wrong with a source, a sentence each."""
+def is_points(value: object) -> bool:
+    """Tell whether a value is a number that points can be."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value <= 1e9  # type: ignore[operator]
+
+
+def is_marks(value: object) -> bool:
+    """Tell whether a value is points by the names of tests."""
+    return isinstance(value, dict) and all(map(is_points, value.values()))
+
+
+def is_text(value: object) -> bool:
+    """Tell whether a value is text."""
+    return isinstance(value, str)
+
+
+def is_flag(value: object) -> bool:
+    """Tell whether a value is true or false."""
+    return isinstance(value, bool)
+
+
+TEXT = (is_text, "text")
+FLAG = (is_flag, "true or false")
+# What the tools rely on in a cell's metadata.
+FIELDS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
+    "nbgrader": {
+        "grade_id": TEXT,
+        "grade": FLAG,
+        "solution": FLAG,
+        "points": (is_points, "a number from 0 on"),
+    },
+    "course": {
+        "role": TEXT,
+        "name": TEXT,
+        "mistake": TEXT,
+        "replaces": TEXT,
+        "marks": (is_marks, "numbers from 0 on, by the names of tests"),
+    },
+}
+
+
+def wrong_types(notebook: NotebookNode) -> Iterator[str]:
+    """Yield the metadata of a source that are of other types, a sentence each."""
+    if not isinstance(notebook.cells, list) or not notebook.cells:
+        yield "cells must be a list of cells, but there are none"
+        return
+    if not isinstance(notebook.metadata.get("kernelspec", {}), dict):
+        yield "the notebook's metadata: kernelspec must be an object"
+    for number, cell in enumerate(notebook.cells, 1):
+        where = f"cell {number}" + (f" ({name})" if (name := grade_id(cell)) else "")
+        for group, fields in FIELDS.items():
+            values = cell.metadata.get(group, {})
+            if not isinstance(values, dict):
+                found = reprlib.repr(values)
+                yield f"{where}: {group} must be an object, but it is {found}"
+                continue
+            for field_name, (valid, domain) in fields.items():
+                if field_name in values and not valid(values[field_name]):
+                    found = reprlib.repr(values[field_name])
+                    name = f"{group}.{field_name}"
+                    yield f"{where}: {name} must be {domain}, but it is {found}"
+
+
+def problems(assignment: Assignment) -> Iterator[str]:
+    """Yield what is wrong with a source whose types are right, a sentence each."""
     names = [name for cell in assignment.notebook.cells if (name := grade_id(cell))]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"grade_id must be unique, but two cells are called '{name}'"
@@ -242,7 +317,8 @@ def problems(assignment: Assignment) -> Any:
             yield f"grade_id must be words joined by hyphens, but one is '{name}'"
         if kind(cell) in ("solution", "test") and cell.cell_type != "code":
             yield f"solutions and tests must be code, but '{name}' is not"
-        if kind(cell) in ("test", "answer") and not cell.metadata.nbgrader.points > 0:
+        graded = kind(cell) in ("test", "answer")
+        if graded and not cell.metadata.nbgrader.get("points", 0) > 0:
             yield f"points must be positive, but '{name}' has none"
     for cell in assignment.notebook.cells:
         if role(cell) not in ("", "rubric", "variant"):
