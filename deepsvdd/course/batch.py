@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from deepsvdd.course.build import full_marks, release
 from deepsvdd.course.grade import Limits, Mark, Result, grade_notebook
-from deepsvdd.course.source import Assignment, grade_id, places_of, read_notebook
+from deepsvdd.course.source import Assignment, grade_id, read_notebook
+from deepsvdd.course.submission import places_of
 from deepsvdd.files import sha256_of, write_text
 
 # What learning platforms add to names: Moodle to folders, Canvas to files.

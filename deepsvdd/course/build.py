@@ -26,10 +26,9 @@ from deepsvdd.course.source import (
     Assignment,
     grade_id,
     kind,
-    recognise,
     role,
-    script,
 )
+from deepsvdd.course.submission import recognise, script
 from deepsvdd.files import atomic_write, write_text
 from deepsvdd.version import repository
 

@@ -14,7 +14,7 @@ import re
 import reprlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -22,7 +22,6 @@ import nbformat
 from nbformat import NotebookNode
 
 MARKER = "# task: {}"
-_MARKER = re.compile(r"^\s*# task: ([\w-]+)\s*$", re.MULTILINE)
 _BOUND = re.compile(
     r"^(?:def|class)\s+(\w+)|^(\w+)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE
 )
@@ -340,139 +339,3 @@ def problems(assignment: Assignment) -> Iterator[str]:
             for name in set(variant.marks) & set(assignment.tests)
         ):
             yield f"{where} must lose marks, but gets full marks"
-
-
-# --- recognising ------------------------------------------------------------------
-
-
-@dataclass
-class Submission:
-    """What of a submitted notebook belongs where.
-
-    ``solutions`` and ``texts`` hold what was found for each grade_id; ``extras`` are
-    code cells of the student's own, by the place in the source that they follow (−1:
-    the top). ``remarks`` are for the report.
-    """
-
-    solutions: dict[str, list[str]] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    extras: dict[int, list[str]] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-
-
-def recognise(
-    assignment: Assignment, release: NotebookNode, notebook: NotebookNode
-) -> Submission:
-    """Find the assignment's cells in a notebook that a student hands in.
-
-    By grade_id; where that was lost, by the marker in the stub, by an unchanged text
-    or, for a solution, by the names that it defines, for an answer by the text above.
-
-    Parameters
-    ----------
-    assignment : the source
-    release : what students were given, cell for cell that of the source
-    notebook : what came back
-    """
-    places = places_of(assignment, release, notebook.cells)
-    submission = Submission()
-    found = defaultdict(list)
-    anchor = -1
-    nameless = 0
-    for cell, place in zip(notebook.cells, places, strict=True):
-        if place is not None:
-            anchor = place
-            nameless += bool(grade_id(assignment.cells[place]) and not grade_id(cell))
-            found[place].append(cell.source)
-        elif cell.cell_type == "code" and cell.source.strip():
-            submission.extras.setdefault(anchor, []).append(cell.source)
-    if nameless:
-        submission.remarks.append(
-            f"metadata lost in {nameless} cell(s); recognised by what is in them"
-        )
-    for place, (source, given) in enumerate(
-        zip(assignment.cells, release.cells, strict=True)
-    ):
-        name, what = grade_id(source), kind(source)
-        own = [text for text in found[place] if essence(text) != essence(given.source)]
-        if what == "test":
-            if not found[place]:
-                submission.remarks.append(f"test {name} was deleted; put back")
-            elif own and essence(source.source) not in map(essence, own):
-                submission.remarks.append(f"test {name} was changed; put back")
-        elif what == "solution":
-            submission.solutions[name] = own or found[place][:1]
-            if not found[place]:
-                submission.remarks.append(f"no cell was found for {name}")
-            if len(own) > 1:
-                submission.remarks.append(f"{name} is there {len(own)} times; all ran")
-        elif what == "answer":
-            submission.texts[name] = "\n\n".join(own)
-            if not found[place]:
-                submission.remarks.append(f"no cell was found for {name}")
-        elif source.cell_type == "code" and own:
-            # Perhaps an import that the solution needs. It runs before ours, so that
-            # data and parameters stay what they were.
-            submission.extras.setdefault(place - 1, []).extend(own)
-    return submission
-
-
-def places_of(
-    assignment: Assignment, release: NotebookNode, cells: list[NotebookNode]
-) -> list[int | None]:
-    """Return each submitted cell's place in the source, None for the student's own."""
-    by_name = {n: i for i, c in enumerate(assignment.cells) if (n := grade_id(c))}
-    by_text = {
-        (cell.cell_type, essence(cell.source)): place
-        for version in (assignment.cells, release.cells)
-        for place, cell in enumerate(version)
-        if kind(cell) != "answer"  # all of them say "Your answer here"
-    }
-    places: list[int | None] = []
-    for cell in cells:
-        marker = _MARKER.search(cell.source)
-        names = (grade_id(cell), marker[1] if marker else "")
-        known = [by_name[name] for name in names if name in by_name]
-        text = by_text.get((cell.cell_type, essence(cell.source)))
-        places.append(known[0] if known else text)
-    for name, solution in assignment.solutions.items():
-        if by_name[name] not in places:
-            wanted = bound_names(solution.source)
-            scores = [
-                len(wanted & bound_names(cell.source)) if place is None else 0
-                for cell, place in zip(cells, places, strict=True)
-            ]
-            if max(scores, default=0) > 0:
-                last = max(i for i, s in enumerate(scores) if s == max(scores))
-                places[last] = by_name[name]
-    for name in assignment.answers:
-        if by_name[name] - 1 in places and by_name[name] not in places:
-            below = places.index(by_name[name] - 1) + 1
-            if below < len(cells) and places[below] is None:
-                places[below] = by_name[name]
-    return places
-
-
-def script(assignment: Assignment, submission: Submission) -> list[dict[str, str]]:
-    """Return the code to run: the course's cells, the student's at their places.
-
-    Each is a dict with ``kind`` (given, student or test), ``name`` (grade_id or '') and
-    ``source``.
-    """
-
-    def extras(place: int) -> list[dict[str, str]]:
-        sources = submission.extras.get(place, [])
-        return [{"kind": "student", "name": "", "source": text} for text in sources]
-
-    cells = extras(-1)
-    for place, cell in enumerate(assignment.cells):
-        name, what = grade_id(cell), kind(cell)
-        if what == "solution":
-            cells += [
-                {"kind": "student", "name": name, "source": source}
-                for source in submission.solutions.get(name, [])
-            ]
-        elif cell.cell_type == "code":
-            cells.append({"kind": what, "name": name, "source": cell.source})
-        cells += extras(place)
-    return cells

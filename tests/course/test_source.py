@@ -12,16 +12,10 @@ from deepsvdd.course.source import (
     problems,
     read_assignment,
     read_notebook,
-    recognise,
 )
 from tests.course import (
     FULL,
-    MEAN,
     MEAN_VALUE,
-    MEDIAN,
-    SPREAD,
-    handed_in,
-    named,
     toy_notebook,
 )
 
@@ -153,85 +147,6 @@ def test_what_is_no_notebook_is_an_error_of_one_line(tmp_path, content):
     with pytest.raises(ValueError, match="no readable notebook") as caught:
         read_notebook(path)
     assert "\n" not in str(caught.value)
-
-
-# --- notebooks out of shape -------------------------------------------------------
-
-
-def changed(toy, given, change):
-    """What a full solution becomes by a change of its list of cells."""
-    notebook = handed_in(given, mean=MEAN)
-    notebook.cells = change(notebook.cells)
-    return recognise(toy, given, notebook)
-
-
-def bare(cells, strip_marker=True):
-    """Cells without metadata, ids and, if wished, the lines that name tasks."""
-    return [
-        nbformat.from_dict(
-            {**one, "metadata": {}, "id": f"x{number}"}
-            | {"source": one.source.replace("# task: " if strip_marker else "\0", "# ")}
-        )
-        for number, one in enumerate(cells)
-    ]
-
-
-def test_an_unchanged_notebook_needs_no_remark(toy, given):
-    found = changed(toy, given, list)
-    assert found.remarks == []
-    assert found.extras == {}
-    assert found.texts == {"why": "Because."}
-    assert found.solutions == {"mean": [MEAN], "spread": [SPREAD]}
-
-
-def test_lost_metadata_are_made_up_for(toy, given):
-    found = changed(toy, given, bare)
-    (remark,) = found.remarks
-    assert remark == "metadata lost in 7 cell(s); recognised by what is in them"
-    assert found.texts == {"why": "Because."}
-    assert found.solutions == {"mean": [MEAN], "spread": [SPREAD]}
-    assert found.extras == {}
-
-
-def test_the_marker_names_a_solution_that_defines_nothing(toy, given):
-    def change(cells):
-        named(cells, "mean").source = "# task: mean\nmean = print"
-        return bare(cells, strip_marker=False)[::-1]
-
-    assert changed(toy, given, change).solutions["mean"] == [
-        "# task: mean\nmean = print"
-    ]
-
-
-def test_deleted_and_changed_tests_are_put_back(toy, given):
-    def change(cells):
-        named(cells, "mean-even").source = "pass"
-        cells.remove(named(cells, "mean-value"))
-        return cells
-
-    found = changed(toy, given, change)
-    assert found.remarks == [
-        "test mean-value was deleted; put back",
-        "test mean-even was changed; put back",
-    ]
-
-
-def test_of_copies_the_last_counts_and_stubs_do_not(toy, given):
-    def change(cells):
-        mean = named(cells, "mean")
-        wrong = nbformat.from_dict({**mean, "source": MEDIAN})
-        stub = named(given.cells, "mean")
-        return [*cells[:3], wrong, *cells[3:], stub]
-
-    found = changed(toy, given, change)
-    assert found.solutions["mean"] == [MEDIAN, MEAN]
-    assert found.remarks == ["mean is there 2 times; all ran"]
-
-
-def test_no_cell_at_all(toy, given):
-    found = changed(toy, given, lambda cells: [])
-    assert found.solutions == {"mean": [], "spread": []}
-    assert len(found.remarks) == 6
 
 
 def test_essence_ignores_what_editors_change():
