@@ -245,9 +245,13 @@ def fingerprint(assignment: Assignment, limits: Limits, content: bytes) -> str:
 
 
 def remembered(path: Path, key: str, compute: Callable[[], Result]) -> Result:
-    """Return the result in a file if it has this key, else compute and keep it."""
-    if path.exists():
-        kept = json.loads(path.read_text("utf-8"))
+    """Return the result in a file if it has this key, else compute and keep it.
+
+    A file that is damaged counts as none.
+    """
+    damaged = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+    with contextlib.suppress(FileNotFoundError, *damaged):
+        kept = json.loads(path.read_bytes())
         if kept["key"] == key:
             return Result.from_json(kept["result"])
     result = compute()

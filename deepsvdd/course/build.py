@@ -186,14 +186,17 @@ def build(assignments: list[Assignment], out: Path, limits: Limits) -> list[Path
     The files written.
     """
     written = {}
+
+    def write(name: str, text: str) -> None:  # at once: an error later costs no work
+        write_text(out / name, text)
+        written[name] = text
+
     for assignment in tqdm(assignments, desc="build", unit="assignment"):
         file = f"{assignment.name}.ipynb"
-        written[f"student/{file}"] = nbformat.writes(release(assignment)) + "\n"
+        write(f"student/{file}", nbformat.writes(release(assignment)) + "\n")
         taught = instructors_version(assignment, limits)
-        written[f"instructor/{file}"] = nbformat.writes(taught) + "\n"
-    written["student/README.md"] = readme(assignments)
-    for name, text in written.items():
-        write_text(out / name, text)
+        write(f"instructor/{file}", nbformat.writes(taught) + "\n")
+    write("student/README.md", readme(assignments))
     with (
         atomic_write(out / ARCHIVE) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,
