@@ -11,6 +11,7 @@ import pytest
 
 from deepsvdd.cli import COMMANDS, main
 from deepsvdd.version import __version__
+from tests import PATIENCE
 from tests.cli import AUTHORS_OPTIONS, fails, succeeds
 
 
@@ -95,7 +96,7 @@ def test_usage_errors_exit_with_2(words):
 
 def run_python(*words):
     return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, timeout=100
+        [sys.executable, *words], capture_output=True, text=True, timeout=PATIENCE
     )
 
 
