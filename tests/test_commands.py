@@ -11,6 +11,7 @@ import pytest
 
 from deepsvdd.cli import COMMANDS, main
 from deepsvdd.version import __version__
+from tests import PATIENCE
 from tests.cli import AUTHORS_OPTIONS, fails, succeeds
 
 
@@ -93,9 +94,25 @@ def test_usage_errors_exit_with_2(words):
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "mnist", "mlp", "out", "--n_epochs", "9" * 5000),
+        ("train", "mnist", "x" * 100_000, "out"),
+        ("score", "x" * 100_000, "x.npy"),
+        ("x" * 100_000,),
+    ],
+    ids=lambda words: words[0][:10],
+)
+def test_usage_errors_do_not_repeat_all_of_what_was_long(words):
+    message = fails(*words, code=2)
+    (line,) = [x for x in message.splitlines() if x.startswith("Error: ")]
+    assert len(line) < 600
+
+
 def run_python(*words):
     return subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, timeout=100
+        [sys.executable, *words], capture_output=True, text=True, timeout=PATIENCE
     )
 
 

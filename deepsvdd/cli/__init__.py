@@ -38,6 +38,7 @@ TOLD = (
     *(ValueError, ArithmeticError, OSError),
     *(DataUnavailableError, OldDependencyError),
 )
+LONGEST = 400  # characters of a message about what was given
 
 
 class Commands(click.Group):
@@ -67,6 +68,11 @@ class Commands(click.Group):
             with warnings.catch_warnings():
                 warnings.showwarning = show_warning
                 return super().invoke(ctx)
+        except click.UsageError as error:
+            if len(error.message) > LONGEST:  # it repeats what was given
+                half = LONGEST // 2
+                error.message = f"{error.message[:half]} … {error.message[-half:]}"
+            raise
         except TOLD as error:
             if isinstance(error, BrokenPipeError):
                 raise

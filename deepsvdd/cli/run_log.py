@@ -17,6 +17,7 @@ from deepsvdd.core.evaluation import (
 from deepsvdd.datasets import (
     Split,
 )
+from deepsvdd.files import cannot_write
 from deepsvdd.reproduction.published import paper_auc
 
 log = logging.getLogger("deepsvdd")
@@ -39,9 +40,18 @@ class RunLog(logging.FileHandler):
         click.secho(f"warning: no more log in '{self.baseFilename}': {error}", err=True)
 
 
-def log_to(path: Path) -> None:
-    """Send the package's log, a line an epoch, to a file of this run alone."""
-    handler = RunLog(path, mode="w", encoding="utf-8")
+def log_to(path: Path, append: bool = False) -> None:
+    """Send the package's log, a line an epoch, to a file of this run alone.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be opened.
+    """
+    try:
+        handler = RunLog(path, mode="a" if append else "w", encoding="utf-8")
+    except OSError as error:
+        raise cannot_write(path, error) from None
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     for old in log.handlers[:]:
         log.removeHandler(old)

@@ -14,6 +14,7 @@ from deepsvdd.cli.config import (
     Settings,
     checkpoint_folder,
     class_list,
+    is_interrupted,
     printable,
     recipe_of,
     resolve_settings,
@@ -52,9 +53,17 @@ from deepsvdd.datasets import (
     one_vs_rest,
 )
 from deepsvdd.errors import ModelFileError
+from deepsvdd.files import (
+    refuse_output_as_input,
+    remove_leftovers,
+    require_writable,
+    write_or_rescue,
+)
 from deepsvdd.reproduction.provenance import provenance
 
 log = logging.getLogger("deepsvdd")
+# In the folder of a run.
+MODEL, RESULTS, CONFIG = "model.safetensors", "results.json", "config.json"
 
 
 def option(name: str, **attributes: Any) -> Callable[[Any], Any]:
@@ -236,6 +245,11 @@ def train(settings: Settings, first: bool) -> tuple[DeepSVDD, Split, str]:
     resolve_device(settings["device"])
     detector = build_detector(settings)
     detector.check_parameters()
+    model = settings["xp_path"] / MODEL
+    refuse_output_as_input(model, settings["load_model"])
+    if first:
+        for name in (MODEL, RESULTS, CONFIG):
+            require_writable(settings["xp_path"] / name)
     dataset = load_dataset(settings["dataset_name"], root=settings["data_path"])
     split = one_vs_rest(dataset, class_list(settings["normal_class"]))
     if settings["load_model"]:
@@ -251,10 +265,17 @@ def train(settings: Settings, first: bool) -> tuple[DeepSVDD, Split, str]:
 
 
 def open_folder(settings: Settings) -> None:
-    """Write the settings to the run's folder, and begin its log."""
+    """Write the settings to the run's folder, and begin its log.
+
+    Those of an interrupted run stay until this one has ended: the training refuses
+    checkpoints of other data, say, and then they still tell how to go on.
+    """
     folder: Path = settings["xp_path"]
-    write_json(folder / "config.json", printable(settings))
-    log_to(folder / "log.txt")
+    remove_leftovers(folder)
+    resumes = is_interrupted(settings)
+    if not resumes:
+        write_json(folder / CONFIG, printable(settings))
+    log_to(folder / "log.txt", append=resumes)
     for name, value in sorted(printable(settings).items()):
         log.info("%s: %s", name, value)
 
@@ -266,13 +287,15 @@ def evaluate(settings: Settings, detector: DeepSVDD, split: Split, name: str) ->
         report(line)
     problems = Problems()
     with problems:
-        detector.save(folder / "model.safetensors")
+        write_json(folder / CONFIG, printable(settings))
+    with problems:
+        write_or_rescue(folder / MODEL, detector.save)
         shutil.rmtree(checkpoint_folder(settings), ignore_errors=True)
     results = {"dataset": name} | test_results(detector, split)
     results["untrained_auc"] = untrained_aucs(detector, split)
     results["provenance"] = provenance(resolve_device(settings["device"]))
     with problems:
-        write_json(folder / "results.json", results)
+        write_or_rescue(folder / RESULTS, lambda path: write_json(path, results))
     for line in describe_results(settings, split, results):
         report(line)
     for draw in (draw_extremes, draw_curves):

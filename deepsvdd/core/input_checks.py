@@ -78,6 +78,12 @@ def check_parameters(detector: Any) -> None:
         require(flag, valid, "True or False", detector)
     valid = isinstance(detector.recipe, Recipe | str)
     require("recipe", valid, f"a Recipe or one of {', '.join(RECIPES)}", detector)
+    first_layer = getattr(detector.recipe, "first_layer", "random")
+    if detector.network == "mlp" and first_layer != "random":
+        raise ValueError(
+            "first_layer must be 'random' for a network without a convolution; got "
+            f"{first_layer!r} for 'mlp'"
+        )
 
 
 def is_one_of(value: object, choices: tuple[str, ...]) -> bool:

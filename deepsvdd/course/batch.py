@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from deepsvdd.course.build import full_marks, release
 from deepsvdd.course.grade import Limits, Mark, Result, grade_notebook
-from deepsvdd.course.source import Assignment, grade_id, places_of, read_notebook
+from deepsvdd.course.source import Assignment, grade_id, read_notebook
+from deepsvdd.course.submission import places_of
 from deepsvdd.files import sha256_of, write_text
 
 # What learning platforms add to names: Moodle to folders, Canvas to files.
@@ -244,9 +245,13 @@ def fingerprint(assignment: Assignment, limits: Limits, content: bytes) -> str:
 
 
 def remembered(path: Path, key: str, compute: Callable[[], Result]) -> Result:
-    """Return the result in a file if it has this key, else compute and keep it."""
-    if path.exists():
-        kept = json.loads(path.read_text("utf-8"))
+    """Return the result in a file if it has this key, else compute and keep it.
+
+    A file that is damaged counts as none.
+    """
+    damaged = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
+    with contextlib.suppress(FileNotFoundError, *damaged):
+        kept = json.loads(path.read_bytes())
         if kept["key"] == key:
             return Result.from_json(kept["result"])
     result = compute()

@@ -26,14 +26,14 @@ from deepsvdd.course.source import (
     Assignment,
     grade_id,
     kind,
-    recognise,
     role,
-    script,
 )
+from deepsvdd.course.submission import recognise, script
 from deepsvdd.files import atomic_write, write_text
 from deepsvdd.version import repository
 
 KEPT_METADATA = {"nbgrader", "tags", "mystnb", "deletable", "editable"}
+KERNEL = {"name": "python3", "display_name": "Python 3"}
 ARCHIVE = "deepsvdd-course.zip"
 
 README = """\
@@ -75,6 +75,11 @@ def release(assignment: Assignment) -> NotebookNode:
     nbgrader's own preprocessors take out solutions and hidden tests and lock the cells.
     Every solution begins with a comment that names it, for notebooks whose metadata are
     lost on the way.
+
+    Raises
+    ------
+    ValueError
+        If nbgrader does not take the source.
     """
     from nbgrader import preprocessors
     from traitlets.config import Config
@@ -83,9 +88,9 @@ def release(assignment: Assignment) -> NotebookNode:
     config.ClearSolutions.code_stub = {"python": "raise NotImplementedError"}
     config.ClearSolutions.text_stub = "*Your answer here.*"
     notebook = assignment.with_solutions({})
+    kernel = assignment.notebook.metadata.get("kernelspec") or KERNEL
     notebook.metadata = nbformat.from_dict(
-        {name: assignment.notebook.metadata.get(name, {}) for name in ("kernelspec",)}
-        | {"language_info": {"name": "python"}}
+        {"kernelspec": kernel, "language_info": {"name": "python"}}
     )
     for cell in notebook.cells:
         cell.metadata = nbformat.from_dict(
@@ -95,10 +100,16 @@ def release(assignment: Assignment) -> NotebookNode:
         if kind(cell) == "solution":
             cell.source = MARKER.format(grade_id(cell)) + "\n" + cell.source
     steps = ("LockCells", "ClearSolutions", "ClearOutput", "CheckCellMetadata")
-    for name in (*steps, "ClearHiddenTests", "ComputeChecksums"):
-        step = getattr(preprocessors, name)(config=config)
-        notebook, _ = step.preprocess(notebook, {})
-    nbformat.validate(notebook)
+    try:
+        for name in (*steps, "ClearHiddenTests", "ComputeChecksums"):
+            step = getattr(preprocessors, name)(config=config)
+            notebook, _ = step.preprocess(notebook, {})
+        nbformat.validate(notebook)
+    except Exception as error:  # of many types; all of them blame the source
+        reason = f"{type(error).__name__}: {error}".split("\n")[0]
+        raise ValueError(
+            f"{assignment.name} must be a source that nbgrader takes; {reason}"
+        ) from error
     return notebook
 
 
@@ -175,14 +186,17 @@ def build(assignments: list[Assignment], out: Path, limits: Limits) -> list[Path
     The files written.
     """
     written = {}
+
+    def write(name: str, text: str) -> None:  # at once: an error later costs no work
+        write_text(out / name, text)
+        written[name] = text
+
     for assignment in tqdm(assignments, desc="build", unit="assignment"):
         file = f"{assignment.name}.ipynb"
-        written[f"student/{file}"] = nbformat.writes(release(assignment)) + "\n"
+        write(f"student/{file}", nbformat.writes(release(assignment)) + "\n")
         taught = instructors_version(assignment, limits)
-        written[f"instructor/{file}"] = nbformat.writes(taught) + "\n"
-    written["student/README.md"] = readme(assignments)
-    for name, text in written.items():
-        write_text(out / name, text)
+        write(f"instructor/{file}", nbformat.writes(taught) + "\n")
+    write("student/README.md", readme(assignments))
     with (
         atomic_write(out / ARCHIVE) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,29 @@ from typing import Any
 import click
 
 from deepsvdd.cli import Commands
+from deepsvdd.files import require_writable
 from deepsvdd.version import __version__
 
 SOURCES = Path("book/assignments")
 PATH = click.Path(exists=True, path_type=Path)
+
+
+class Number(click.FloatRange):
+    """Numbers in a range; unlike click's, without NaN."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read a number, or say which there may be."""
+        number: float = click.FLOAT.convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{number} is not in the range {self._describe_range()}.")
+        return float(super().convert(number, param, ctx))
+
+
+SECONDS = Number(1, 7 * 24 * 3600)  # up to a week
+MEBIBYTES = click.IntRange(64, 2**24)  # Python alone needs as much; up to 16 TiB
+JOBS = click.IntRange(1, 2**16)
 
 
 class Group(Commands):
@@ -42,25 +62,28 @@ def limits(command: Callable[..., None]) -> Callable[..., None]:
     options = (
         click.option(
             "--seconds",
+            type=SECONDS,
             default=900.0,
             show_default=True,
             help="Time for a notebook, in seconds that pass.",
         ),
         click.option(
             "--cell_seconds",
+            type=SECONDS,
             default=60.0,
             show_default=True,
             help="Time for one of its cells, in seconds of work.",
         ),
         click.option(
             "--memory",
+            type=MEBIBYTES,
             default=4096,
             show_default=True,
             help="Memory for a notebook, in MiB (Linux only).",
         ),
         click.option(
             "--jobs",
-            type=click.IntRange(1),
+            type=JOBS,
             default=os.cpu_count() or 1,
             show_default="the cores",
             help="Notebooks to run at the same time.",
@@ -141,6 +164,7 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
     from deepsvdd.course.grade import Limits
     from deepsvdd.course.source import read_assignments
 
+    require_writable(out / build.ARCHIVE)  # before minutes of work
     assignments = read_assignments(list(sources) or [SOURCES])
     for path in build.build(assignments, out, Limits(**options)):
         click.echo(path)
@@ -187,6 +211,8 @@ def grade(
     from deepsvdd.course.source import read_assignments
 
     assignments = read_assignments([sources])
+    for each in assignments:
+        require_writable(out / f"{each.name}.csv")  # before minutes of work
     if assignment is not None:
         names = [a.name for a in assignments]
         if assignment not in names:

@@ -30,6 +30,7 @@ th, td { border-bottom: 1px solid #8888; padding: .4rem .6rem; text-align: left;
 th, td.points { white-space: nowrap; }
 blockquote { border-left: 3px solid #8888; margin-left: 0; padding-left: 1rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
+img { max-width: 100%; }
 </style>
 </head>
 <body>
@@ -58,6 +59,9 @@ marks{% endif %}.</p>
 <h3>{{ headings[name] }} ({{ points(worth[name]) }} points)</h3>
 {% if text %}<blockquote>{{ text }}</blockquote>
 {% else %}<p>No text was found.</p>{% endif %}
+{% for picture in result.pictures.get(name, []) -%}
+<p><img src="{{ picture }}" alt="Picture {{ loop.index }} of the text"></p>
+{% endfor -%}
 {% endfor %}
 {% endif %}
 {% if result.remarks %}

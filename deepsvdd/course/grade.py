@@ -22,13 +22,8 @@ from typing import IO, Any
 
 from nbformat import NotebookNode
 
-from deepsvdd.course.source import (
-    Assignment,
-    bound_names,
-    is_hidden,
-    recognise,
-    script,
-)
+from deepsvdd.course.source import Assignment, bound_names, is_hidden
+from deepsvdd.course.submission import recognise, script
 from deepsvdd.course.worker import OUT_OF_TIME, PATIENCE
 
 GRACE = 20.0  # s for a cell to end by itself after its time
@@ -73,6 +68,7 @@ class Result:
     answered: dict[str, str] = field(default_factory=dict)  # free text, unmarked
     remarks: list[str] = field(default_factory=list)
     seconds: float = 0.0  # for all cells
+    pictures: dict[str, list[str]] = field(default_factory=dict)  # of texts, data URIs
 
     @property
     def total(self) -> float:
@@ -118,7 +114,7 @@ def grade_notebook(
     reports = run_cells(cells, own_names(assignment), limits)
     result = Result(student, assignment.name, file)
     result.seconds = time.monotonic() - began
-    result.answered = submission.texts
+    result.answered, result.pictures = submission.texts, submission.pictures
     result.remarks = submission.remarks
     for cell, report in zip(cells, reports, strict=True):
         if cell["kind"] == "test":
@@ -190,7 +186,7 @@ def run_cells(
 
     Parameters
     ----------
-    cells : see `deepsvdd.course.source.script`
+    cells : see `deepsvdd.course.submission.script`
     own : names that solutions define
     limits : what all runs together may use
     keep : whether to return outputs

@@ -7,6 +7,7 @@ https://docs.moodle.org/en/GIFT_format
 from __future__ import annotations
 
 import re
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,14 @@ def read_quiz(path: Path) -> list[Question]:
     Raises
     ------
     ValueError
-        If a question lacks a part, or has not exactly one correct option of several.
+        If a question lacks a part, has one of another type, or not exactly one correct
+        option of several; the message names file, question and field.
     """
     try:
-        content = yaml.safe_load(path.read_text("utf-8"))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path.name} must be YAML: {error}") from None
+        content = yaml.safe_load(path.read_bytes())  # in UTF-8 or UTF-16
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path.name} must be YAML: {reason}") from None
     if not isinstance(content, list) or not content:
         raise ValueError(f"{path.name} must be a list of questions")
     return [
@@ -57,10 +60,25 @@ def question_from(entry: Any, where: str) -> Question:
     """Return one question; `where` begins the message of an error."""
     if not isinstance(entry, dict) or set(entry) != {"question", "options"}:
         raise ValueError(f"{where} must have question and options, and nothing else")
+    require_text(entry["question"], f"{where}: question")
     options = entry["options"]
-    for option in options:
-        if set(option) != {"text", "correct", "why"}:
-            raise ValueError(f"{where}: each option must have text, correct and why")
+    if not isinstance(options, list):
+        raise ValueError(
+            f"{where}: options must be a list, but it is {reprlib.repr(options)}"
+        )
+    for number, option in enumerate(options, 1):
+        if not isinstance(option, dict) or set(option) != {"text", "correct", "why"}:
+            raise ValueError(
+                f"{where}: each option must have text, correct and why, and nothing "
+                f"else, but option {number} is {reprlib.repr(option)}"
+            )
+        for name in ("text", "why"):
+            require_text(option[name], f"{where}, option {number}: {name}")
+        if not isinstance(option["correct"], bool):
+            raise ValueError(
+                f"{where}, option {number}: correct must be true or false, but it is "
+                f"{reprlib.repr(option['correct'])}"
+            )
     n_correct = sum(option["correct"] is True for option in options)
     if len(options) < 2 or n_correct != 1:
         raise ValueError(
@@ -68,10 +86,17 @@ def question_from(entry: Any, where: str) -> Question:
             f"{len(options)} and {n_correct}"
         )
     texts = [
-        Option(str(o["text"]).strip(), o["correct"] is True, str(o["why"]).strip())
+        Option(str(o["text"]).strip(), o["correct"], str(o["why"]).strip())
         for o in options
     ]
     return Question(str(entry["question"]).strip(), tuple(texts))
+
+
+def require_text(value: Any, where: str) -> None:
+    """Raise ValueError unless a value is text, or a number, which stands for itself."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number and not (isinstance(value, str) and value.strip()):
+        raise ValueError(f"{where} must be text, but it is {reprlib.repr(value)}")
 
 
 def gift(quizzes: dict[str, list[Question]]) -> str:

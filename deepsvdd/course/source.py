@@ -9,18 +9,19 @@ must get.
 
 from __future__ import annotations
 
+import json
 import re
+import reprlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 
 MARKER = "# task: {}"
-_MARKER = re.compile(r"^\s*# task: ([\w-]+)\s*$", re.MULTILINE)
 _BOUND = re.compile(
     r"^(?:def|class)\s+(\w+)|^(\w+)\s*(?::[^=\n]+)?=(?!=)", re.MULTILINE
 )
@@ -180,7 +181,7 @@ def essence(source: str) -> str:
 
 
 def read_notebook(path: Path) -> NotebookNode:
-    """Read a notebook of any version.
+    """Read a notebook of any version, in UTF-8, UTF-16 or UTF-32.
 
     Raises
     ------
@@ -189,13 +190,21 @@ def read_notebook(path: Path) -> NotebookNode:
     """
     if (size := path.stat().st_size) > _LARGEST:
         raise ValueError(f"'{path.name}' is larger than 64 MB: delete its outputs")
+    content = path.read_bytes()
     try:
-        notebook = nbformat.reads(path.read_text("utf-8"), as_version=4)
+        # Some editors put a byte order mark in front, which nbformat does not know.
+        text = content.decode(json.detect_encoding(content))
+        notebook = nbformat.reads(text, as_version=4)
         for cell in notebook.cells:
-            if not isinstance(cell.source, str) or not isinstance(cell.metadata, dict):
+            texts = isinstance(cell.source, str) and isinstance(cell.cell_type, str)
+            if not texts or not isinstance(cell.metadata, dict):
                 raise TypeError("a cell without text")
     except Exception as error:  # nbformat raises whatever the content leads to
         reason = "it is empty" if size == 0 else type(error).__name__
+        if isinstance(error, UnicodeDecodeError):
+            reason = "its text is neither UTF-8 nor UTF-16; save it anew in Jupyter"
+        elif isinstance(error, nbformat.ValidationError):
+            reason = str(error).split("\n")[0][:100]
         raise ValueError(f"'{path.name}' is no readable notebook: {reason}") from None
     return notebook
 
@@ -206,10 +215,12 @@ def read_assignment(path: Path) -> Assignment:
     Raises
     ------
     ValueError
-        If metadata are incomplete or contradict each other; the message names the cell.
+        If metadata are incomplete, of wrong types, or contradict each other; the
+        message names cell and field.
     """
     assignment = Assignment(path.stem, read_notebook(path))
-    if problem := next(problems(assignment), None):
+    wrong = wrong_types(assignment.notebook)
+    if problem := next(wrong, None) or next(problems(assignment), None):
         raise ValueError(f"{path.name}: {problem}")
     return assignment
 
@@ -231,8 +242,71 @@ def read_assignments(paths: list[Path]) -> list[Assignment]:
     return [read_assignment(path) for path in files]
 
 
-def problems(assignment: Assignment) -> Any:
-    """Yield what is wrong with a source, a sentence each."""
+def is_points(value: object) -> bool:
+    """Tell whether a value is a number that points can be."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and 0 <= value <= 1e9  # type: ignore[operator]
+
+
+def is_marks(value: object) -> bool:
+    """Tell whether a value is points by the names of tests."""
+    return isinstance(value, dict) and all(map(is_points, value.values()))
+
+
+def is_text(value: object) -> bool:
+    """Tell whether a value is text."""
+    return isinstance(value, str)
+
+
+def is_flag(value: object) -> bool:
+    """Tell whether a value is true or false."""
+    return isinstance(value, bool)
+
+
+TEXT = (is_text, "text")
+FLAG = (is_flag, "true or false")
+# What the tools rely on in a cell's metadata.
+FIELDS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
+    "nbgrader": {
+        "grade_id": TEXT,
+        "grade": FLAG,
+        "solution": FLAG,
+        "points": (is_points, "a number from 0 on"),
+    },
+    "course": {
+        "role": TEXT,
+        "name": TEXT,
+        "mistake": TEXT,
+        "replaces": TEXT,
+        "marks": (is_marks, "numbers from 0 on, by the names of tests"),
+    },
+}
+
+
+def wrong_types(notebook: NotebookNode) -> Iterator[str]:
+    """Yield the metadata of a source that are of other types, a sentence each."""
+    if not isinstance(notebook.cells, list) or not notebook.cells:
+        yield "cells must be a list of cells, but there are none"
+        return
+    if not isinstance(notebook.metadata.get("kernelspec", {}), dict):
+        yield "the notebook's metadata: kernelspec must be an object"
+    for number, cell in enumerate(notebook.cells, 1):
+        where = f"cell {number}" + (f" ({name})" if (name := grade_id(cell)) else "")
+        for group, fields in FIELDS.items():
+            values = cell.metadata.get(group, {})
+            if not isinstance(values, dict):
+                found = reprlib.repr(values)
+                yield f"{where}: {group} must be an object, but it is {found}"
+                continue
+            for field_name, (valid, domain) in fields.items():
+                if field_name in values and not valid(values[field_name]):
+                    found = reprlib.repr(values[field_name])
+                    name = f"{group}.{field_name}"
+                    yield f"{where}: {name} must be {domain}, but it is {found}"
+
+
+def problems(assignment: Assignment) -> Iterator[str]:
+    """Yield what is wrong with a source whose types are right, a sentence each."""
     names = [name for cell in assignment.notebook.cells if (name := grade_id(cell))]
     for name in sorted({name for name in names if names.count(name) > 1}):
         yield f"grade_id must be unique, but two cells are called '{name}'"
@@ -242,7 +316,8 @@ def problems(assignment: Assignment) -> Any:
             yield f"grade_id must be words joined by hyphens, but one is '{name}'"
         if kind(cell) in ("solution", "test") and cell.cell_type != "code":
             yield f"solutions and tests must be code, but '{name}' is not"
-        if kind(cell) in ("test", "answer") and not cell.metadata.nbgrader.points > 0:
+        graded = kind(cell) in ("test", "answer")
+        if graded and not cell.metadata.nbgrader.get("points", 0) > 0:
             yield f"points must be positive, but '{name}' has none"
     for cell in assignment.notebook.cells:
         if role(cell) not in ("", "rubric", "variant"):
@@ -264,139 +339,3 @@ def problems(assignment: Assignment) -> Any:
             for name in set(variant.marks) & set(assignment.tests)
         ):
             yield f"{where} must lose marks, but gets full marks"
-
-
-# --- recognising ------------------------------------------------------------------
-
-
-@dataclass
-class Submission:
-    """What of a submitted notebook belongs where.
-
-    ``solutions`` and ``texts`` hold what was found for each grade_id; ``extras`` are
-    code cells of the student's own, by the place in the source that they follow (−1:
-    the top). ``remarks`` are for the report.
-    """
-
-    solutions: dict[str, list[str]] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-    extras: dict[int, list[str]] = field(default_factory=dict)
-    remarks: list[str] = field(default_factory=list)
-
-
-def recognise(
-    assignment: Assignment, release: NotebookNode, notebook: NotebookNode
-) -> Submission:
-    """Find the assignment's cells in a notebook that a student hands in.
-
-    By grade_id; where that was lost, by the marker in the stub, by an unchanged text
-    or, for a solution, by the names that it defines, for an answer by the text above.
-
-    Parameters
-    ----------
-    assignment : the source
-    release : what students were given, cell for cell that of the source
-    notebook : what came back
-    """
-    places = places_of(assignment, release, notebook.cells)
-    submission = Submission()
-    found = defaultdict(list)
-    anchor = -1
-    nameless = 0
-    for cell, place in zip(notebook.cells, places, strict=True):
-        if place is not None:
-            anchor = place
-            nameless += bool(grade_id(assignment.cells[place]) and not grade_id(cell))
-            found[place].append(cell.source)
-        elif cell.cell_type == "code" and cell.source.strip():
-            submission.extras.setdefault(anchor, []).append(cell.source)
-    if nameless:
-        submission.remarks.append(
-            f"metadata lost in {nameless} cell(s); recognised by what is in them"
-        )
-    for place, (source, given) in enumerate(
-        zip(assignment.cells, release.cells, strict=True)
-    ):
-        name, what = grade_id(source), kind(source)
-        own = [text for text in found[place] if essence(text) != essence(given.source)]
-        if what == "test":
-            if not found[place]:
-                submission.remarks.append(f"test {name} was deleted; put back")
-            elif own and essence(source.source) not in map(essence, own):
-                submission.remarks.append(f"test {name} was changed; put back")
-        elif what == "solution":
-            submission.solutions[name] = own or found[place][:1]
-            if not found[place]:
-                submission.remarks.append(f"no cell was found for {name}")
-            if len(own) > 1:
-                submission.remarks.append(f"{name} is there {len(own)} times; all ran")
-        elif what == "answer":
-            submission.texts[name] = "\n\n".join(own)
-            if not found[place]:
-                submission.remarks.append(f"no cell was found for {name}")
-        elif source.cell_type == "code" and own:
-            # Perhaps an import that the solution needs. It runs before ours, so that
-            # data and parameters stay what they were.
-            submission.extras.setdefault(place - 1, []).extend(own)
-    return submission
-
-
-def places_of(
-    assignment: Assignment, release: NotebookNode, cells: list[NotebookNode]
-) -> list[int | None]:
-    """Return each submitted cell's place in the source, None for the student's own."""
-    by_name = {n: i for i, c in enumerate(assignment.cells) if (n := grade_id(c))}
-    by_text = {
-        (cell.cell_type, essence(cell.source)): place
-        for version in (assignment.cells, release.cells)
-        for place, cell in enumerate(version)
-        if kind(cell) != "answer"  # all of them say "Your answer here"
-    }
-    places: list[int | None] = []
-    for cell in cells:
-        marker = _MARKER.search(cell.source)
-        names = (grade_id(cell), marker[1] if marker else "")
-        known = [by_name[name] for name in names if name in by_name]
-        text = by_text.get((cell.cell_type, essence(cell.source)))
-        places.append(known[0] if known else text)
-    for name, solution in assignment.solutions.items():
-        if by_name[name] not in places:
-            wanted = bound_names(solution.source)
-            scores = [
-                len(wanted & bound_names(cell.source)) if place is None else 0
-                for cell, place in zip(cells, places, strict=True)
-            ]
-            if max(scores, default=0) > 0:
-                last = max(i for i, s in enumerate(scores) if s == max(scores))
-                places[last] = by_name[name]
-    for name in assignment.answers:
-        if by_name[name] - 1 in places and by_name[name] not in places:
-            below = places.index(by_name[name] - 1) + 1
-            if below < len(cells) and places[below] is None:
-                places[below] = by_name[name]
-    return places
-
-
-def script(assignment: Assignment, submission: Submission) -> list[dict[str, str]]:
-    """Return the code to run: the course's cells, the student's at their places.
-
-    Each is a dict with ``kind`` (given, student or test), ``name`` (grade_id or '') and
-    ``source``.
-    """
-
-    def extras(place: int) -> list[dict[str, str]]:
-        sources = submission.extras.get(place, [])
-        return [{"kind": "student", "name": "", "source": text} for text in sources]
-
-    cells = extras(-1)
-    for place, cell in enumerate(assignment.cells):
-        name, what = grade_id(cell), kind(cell)
-        if what == "solution":
-            cells += [
-                {"kind": "student", "name": name, "source": source}
-                for source in submission.solutions.get(name, [])
-            ]
-        elif cell.cell_type == "code":
-            cells.append({"kind": what, "name": name, "source": cell.source})
-        cells += extras(place)
-    return cells

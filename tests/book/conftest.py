@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests import ROOT
+from tests import PATIENCE, ROOT
 
 sys.path.insert(0, str(ROOT / "book"))
 import browser as browsers
@@ -65,6 +65,7 @@ def browser(built):
 def watched(browser, own, **options):
     """Open a page that notes errors, and requests to anywhere but its own site."""
     page = browser.new_page(**options)
+    page.set_default_timeout(1000 * PATIENCE)  # a busy machine is slow
     page.problems = []
     page.on(
         "console",

@@ -261,7 +261,7 @@ def test_internal_links_and_anchors_resolve(page, site):
 
 def test_search_finds_a_term(page, site):
     page.goto(f"{site}/search.html?q=threshold", wait_until="networkidle")
-    page.wait_for_selector("#search-results li", timeout=10_000)
+    page.wait_for_selector("#search-results li")
     assert "quickstart" in page.inner_html("#search-results")
 
 

@@ -123,6 +123,8 @@ def test_a_config_of_the_authors(data, no_pictures):
         ("", "not JSON"),
         ("[1, 2]", "object"),
         ("3", "object"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": ' * 100_000, "nested too deeply"),
         ({"learning_rate": 1}, "learning_rate"),
         ({"objective": 3, "nope": 1}, "nope"),
     ],
@@ -146,6 +148,50 @@ def test_a_config_of_bytes():
     assert "not JSON" in fails(
         "train", "mnist", "mlp", "out", "--load_config", "config.json"
     )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_config_in_the_encodings_of_windows(settings_of, encoding):
+    Path("config.json").write_text('{"nu": 0.3}', encoding)
+    assert settings_of("--load_config", "config.json")["nu"] == 0.3
+
+
+def nested(depth):
+    return [nested(depth - 1)] if depth else []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"lr": nested(100)},
+        {"lr": {"a": {"b": [1] * 10_000}}},
+        {"nu": [{}]},
+        {"lr_milestone": [nested(50)]},
+        {"lr_milestone": {"a": 1}},
+        {"normal_class": "3" * 5000},
+        {"normal_class": 10**4000},
+        {"normal_class": ["3" * 5000]},
+        {"device": "x" * 100_000},
+        {"objective": "x" * 100_000},
+        {"n_epochs": 10**20},
+        {"n_epochs": 10**4000},
+        {"lr_milestone": [10**20]},
+        {"n_members": 10**9},
+        {"checkpoint_every": 10**30},
+        {"seed": 10**30},
+        {"x" * 100_000: 1},
+    ],
+    ids=lambda content: str(content)[:30],
+)
+def test_nested_and_huge_values_in_a_config_are_a_short_sentence(data, content):
+    config = write_config(content)
+    words = ("fashion_mnist", "mlp", "out", data, "--load_config", config)
+    result = invoke("train", *words)
+    assert isinstance(result.exception, SystemExit), result.exception
+    (line,) = [x for x in result.stderr.splitlines() if x.startswith("Error: ")]
+    assert len(line) < 300
+    assert next(iter(content))[:3] in line
+    assert not Path("out").exists()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from functools import partial
 
 import psutil
@@ -14,6 +13,7 @@ from deepsvdd.cli import main
 from deepsvdd.cli.options import whole_numbers
 from deepsvdd.cli.sweep import class_names
 from deepsvdd.reproduction.results import key_of, read_results
+from tests import PATIENCE, wait_until
 
 GRID = (
     *("--normal_class", "3,4", "--recipe", "fast:0+1", "--seeds", "0-1"),
@@ -53,17 +53,31 @@ def swept(tmp_path_factory):
 
 
 def wait_for_runs(path, process, count=1):
-    end = time.monotonic() + 120
-    while not (path.exists() and path.read_text().count("\n") >= count):
-        assert process.poll() is None, "the sweep has ended"
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    wait_until(lambda: path.exists() and path.read_text().count("\n") >= count, process)
+
+
+def workers_of(process):
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers
+    return workers
+
+
+def have_ended(workers):
+    return not any(map(runs, workers))
+
+
+def runs(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_sweep_that_was_killed_goes_on(tmp_path, swept):
     path = tmp_path / "a.jsonl"
     process = start("sweep", path, *GRID, "--ensembles", stderr=subprocess.DEVNULL)
     wait_for_runs(path, process)
+    workers = workers_of(process)
     process.kill()  # SIGKILL
     process.wait()
     text = path.read_text()
@@ -71,11 +85,8 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path, swept):
     before = aucs(path)
     assert 0 < len(before) < N_RUNS + 2
 
-    end = time.monotonic() + 20  # its workers end by themselves
-    while time.monotonic() < end:
-        done = call("sweep", path, *GRID, "--ensembles")
-        if "being written" not in done.output:
-            break
+    wait_until(lambda: have_ended(workers))  # by themselves
+    done = call("sweep", path, *GRID, "--ensembles")
     assert done.exit_code == 0, done.output
     assert f"{len(before)} of {N_RUNS} runs are done" in done.output
     assert path.read_text().startswith(text)
@@ -86,14 +97,12 @@ def test_ctrl_c_stops_at_once_and_loses_nothing(tmp_path, swept):
     path = tmp_path / "a.jsonl"
     process = start("sweep", path, *GRID, stderr=subprocess.DEVNULL)
     wait_for_runs(path, process)
-    workers = psutil.Process(process.pid).children(recursive=True)
-    assert workers
+    workers = workers_of(process)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=30) != 0
+    assert process.wait(timeout=PATIENCE) != 0
     before = aucs(path)
     assert before.items() <= aucs(swept).items()
-    _, left = psutil.wait_procs(workers, timeout=60)
-    assert all(worker.status() == psutil.STATUS_ZOMBIE for worker in left)
+    wait_until(lambda: have_ended(workers))
 
 
 def test_both_engines_give_the_same_numbers_though_a_worker_is_killed(

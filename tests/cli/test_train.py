@@ -160,9 +160,13 @@ def test_normal_classes(data, no_pictures, given, normal):
         ("3.5", "0 to 9"),
         ("--3", "0 to 9"),
         ("²", "0 to 9"),
+        ("9" * 30, "0 to 9"),
+        ("9" * 5000, "of 5000 characters"),
+        ("x" * 100_000, "of 100000 characters"),
     ],
 )
 def test_impossible_normal_classes(data, given, words):
     message = fails(*train_words("out", data, f"--normal_class={given}"))
     assert "normal_class must" in message
     assert words in message
+    assert len(message) < 300

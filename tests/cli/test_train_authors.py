@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from deepsvdd import DeepSVDD, Phase, get_recipe
 from deepsvdd.cli import train
+from tests import PATIENCE
 from tests.cli import AUTHORS_OPTIONS, PNG, SHORT, config_of, results_of, succeeds
 
 pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
@@ -49,7 +50,7 @@ def readme_mnist(tmp_path_factory):
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=PATIENCE,
     )
     return done, root / "log" / "mnist_test"
 

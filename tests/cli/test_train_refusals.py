@@ -1,7 +1,9 @@
 """``deepsvdd train`` refuses what cannot be, and fails without losing what is there."""
 
 import errno
+import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,9 @@ pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
         ("--n_members 0", "n_members must be"),
         ("--radius_every 0", "radius_every must be"),
         ("--warm_up_epochs -1", "warm_up_epochs must be"),
+        ("--n_epochs 99999999999999999999", "n_epochs must be at most 1,000,000,000"),
+        ("--n_members 1000000", "n_members must be at most 1,000"),
+        ("--lr_milestone 9999999999", "lr_milestone must be at most"),
         ("--device gpu", "device must be"),
         pytest.param(
             "--device cuda",
@@ -52,7 +57,10 @@ def test_a_refused_run_leaves_an_earlier_one_alone(data, no_pictures, words):
 
 @pytest.mark.parametrize(
     "words",
-    ["--nu 2", "--n_members 0", "--normal_class 10", "--load_model broken.tar"],
+    [
+        *("--nu 2", "--n_members 0", "--normal_class 10", "--load_model broken.tar"),
+        *("--first_layer dictionary", "--recipe fast-dictionary"),  # for vectors
+    ],
 )
 def test_a_run_refused_later_leaves_an_earlier_one_alone(data, no_pictures, words):
     """Otherwise config.json tells other settings than those of results.json."""
@@ -116,6 +124,48 @@ def test_the_result_folder_cannot_be_written(data, monkeypatch, number):
     message = fails(*train_words("out", data))
     assert "cannot write 'out" in message
     assert "choose" in message
+
+
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "results.json", "config.json", "log.txt"]
+)
+def test_a_folder_in_the_place_of_a_result_is_found_before_the_training(
+    data, monkeypatch, name
+):
+    monkeypatch.setattr(DeepSVDD, "fit", None)  # is not called
+    Path("out", name).mkdir(parents=True)
+    message = fails(*train_words("out", data))
+    assert f"cannot write 'out/{name}': " in message
+    assert "choose another file name" in message
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "results.json"])
+def test_what_the_full_disk_does_not_take_is_rescued(
+    data, tmp_path, monkeypatch, no_pictures, name
+):
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(spare))
+    replace = os.replace
+
+    def fail_in_the_run(source, target):
+        if str(target).endswith(f"out/{name}"):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+        replace(source, target)
+
+    monkeypatch.setattr("os.replace", fail_in_the_run)
+    words = train_words("out", data, "--checkpoint_every", 1, network="mlp")
+    message = fails(*words)
+    (rescued,) = spare.glob(f"deepsvdd-*/{name}")
+    assert "no space left on the device; free some space or choose" in message
+    assert f"it was written to '{rescued}' instead" in message
+    if name == "model.safetensors":
+        assert DeepSVDD.load(rescued).network_ == "mlp"
+        monkeypatch.setattr("os.replace", replace)
+        succeeds(*words)  # and the checkpoints have stayed
+        assert "resuming after epoch 1" in Path("out/log.txt").read_text("utf-8")
+    else:
+        assert json.loads(rescued.read_text())["test_auc"] > 0
 
 
 @pytest.mark.parametrize("lost", ["results.json", ".png", "model.safetensors"])

@@ -15,7 +15,7 @@ from torch import nn
 
 from deepsvdd import Autoencoder, DeepSVDD, ModelFileError, Phase, Recipe
 from deepsvdd.core._engine.model_format import read_model
-from tests import toys
+from tests import PATIENCE, toys
 from tests.toys import Tiny, header_of, make_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -179,7 +179,8 @@ def test_scores_are_the_same_in_another_process(tmp_path):
         "np.save(out, DeepSVDD.load(m).anomaly_score(np.load(x)))"
     )
     files = [str(tmp_path / name) for name in ("m", "x.npy", "s.npy")]
-    subprocess.run([sys.executable, "-c", code, *files], check=True, timeout=100)
+    command = [sys.executable, "-c", code, *files]
+    subprocess.run(command, check=True, timeout=PATIENCE)
     scores = np.load(tmp_path / "s.npy")
     np.testing.assert_allclose(scores, detector.anomaly_score(x), rtol=1e-6)
 

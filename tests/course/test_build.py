@@ -79,6 +79,21 @@ def test_an_instructors_version_with_an_error_is_refused(toy):
         build.instructors_version(Assignment("9-toy", notebook), LIMITS)
 
 
+def test_a_source_without_a_kernel_has_a_release():
+    notebook = toy_notebook()
+    notebook.metadata = nbformat.from_dict({})
+    released = build.release(Assignment("9-toy", notebook))
+    assert released.metadata.kernelspec.name == "python3"
+
+
+def test_what_nbgrader_does_not_take_is_a_sentence():
+    notebook = toy_notebook()
+    notebook.cells[4].metadata.nbgrader.locked = "no"
+    with pytest.raises(ValueError, match="9-toy must be a source that nbgrader") as e:
+        build.release(Assignment("9-toy", notebook))
+    assert "\n" not in str(e.value)
+
+
 def test_check_accepts_what_is_right(toy):
     checks = {one.submission: one for one in build.check([toy], LIMITS)}
     assert list(checks) == ["reference", "blank", "median", "both"]

@@ -39,6 +39,46 @@ def test_the_commands_from_end_to_end(given, tmp_path):
     assert "assignment must be one of 9-toy; got 'other'" in done.output
 
 
+LIMITED = [["check"], ["build", "out"], ["grade", ".", "out"]]
+WRONG = [
+    *(("--cell_seconds", value) for value in ("-1", "0", "nan", "inf", "1e300", "x")),
+    *(("--seconds", value) for value in ("-1", "0", "nan", "inf", "9" * 400)),
+    *(("--memory", value) for value in ("-5", "0", "63", "1.5", "9" * 20, "9" * 400)),
+    *(("--jobs", value) for value in ("0", "-1", "9" * 20)),
+]
+
+
+@pytest.mark.parametrize(("option", "value"), WRONG, ids=lambda x: str(x)[:20])
+@pytest.mark.parametrize("words", LIMITED, ids=lambda words: words[0])
+def test_limits_that_are_none_are_refused_at_the_door(
+    tmp_path, monkeypatch, words, option, value
+):
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(main, [*words, f"{option}={value}"])
+    assert done.exit_code == 2
+    (line,) = [x for x in done.output.splitlines() if x.startswith("Error: ")]
+    assert option in line
+    assert "in the range" in line or "not a valid" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("words", [["build"], ["grade", "."]], ids=lambda w: w[0])
+def test_an_output_that_cannot_be_written_is_found_before_the_work(
+    tmp_path, monkeypatch, words
+):
+    monkeypatch.setattr("deepsvdd.course.grade.run_cells", None)  # is not called
+    nbformat.write(toy_notebook(), tmp_path / "9-toy.ipynb")
+    nbformat.write(toy_notebook(), tmp_path / "jane-9-toy.ipynb")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    sources = ["--sources", "9-toy.ipynb"] if words[0] == "grade" else []
+    words += ["9-toy.ipynb"] if words[0] == "build" else []
+    done = CliRunner().invoke(main, [*words, *sources, "file/out"])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: cannot write 'file/out/")
+    assert "a file stands where a folder is needed" in done.output
+
+
 @pytest.mark.parametrize(
     ("name", "fix"), [("resource", "use WSL"), ("nbgrader", r".[course]")]
 )

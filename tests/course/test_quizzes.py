@@ -44,8 +44,10 @@ def test_a_quiz_is_read(path):
     [
         ("correct: false", "correct: true", "one of them correct, but it has 2 and 2"),
         ("correct: true", "correct: false", "it has 2 and 0"),
-        ("correct: true", "correct: 'yes'", "it has 2 and 0"),
+        ("correct: true", "correct: 'yes'", "correct must be true or false, but it is"),
+        ("correct: true", "correct: null", "question 1, option 1: correct must be"),
         ("why: ", "because: ", "must have text, correct and why"),
+        ("options:\n", "options: null\n", "must be YAML"),
         ("question: ", "ask: ", "must have question and options"),
         ("- question", "question", "must be"),
         ("options:", "options: {", "must be YAML"),
@@ -56,6 +58,50 @@ def test_a_wrong_quiz_is_named(path, old, new, message):
     with pytest.raises(ValueError, match=r"01.yml") as caught:
         read_quiz(path)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("{question: q, options: null}", "question 1: options must be a list"),
+        (
+            "{question: q, options: 3}",
+            "question 1: options must be a list, but it is 3",
+        ),
+        ("{question: q, options: [1, 2]}", "but option 1 is 1"),
+        ("{question: q, options: [null]}", "but option 1 is None"),
+        ("{question: q, options: [[text, correct, why]]}", "but option 1 is ["),
+        ("{question: [q], options: []}", "question 1: question must be text, but it"),
+        ("{question: null, options: []}", "question must be text, but it is None"),
+        ("{question: '', options: []}", "question must be text, but it is ''"),
+        ("{question: {a: b}, options: []}", "question must be text"),
+        (
+            "{question: q, options: [{text: [a], correct: true, why: b}]}",
+            "question 1, option 1: text must be text, but it is ['a']",
+        ),
+        (
+            "{question: q, options: [{text: a, correct: true, why: null}]}",
+            "question 1, option 1: why must be text, but it is None",
+        ),
+        ("[question, options]", "must have question and options"),
+        ("null", "must have question and options"),
+        ("2001-02-30", "must be YAML"),
+        ("[" * 3000, "must be YAML"),
+    ],
+)
+def test_a_quiz_of_wrong_types_is_named_by_question_and_field(path, entry, message):
+    path.write_text(f"- {entry}\n")
+    done = CliRunner().invoke(main, ["quiz", "out.gift", "--sources", str(path)])
+    assert done.exit_code == 1
+    assert done.output.startswith("Error: 01.yml")
+    assert message in done.output
+    assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_quiz_in_the_encodings_of_windows_is_read(path, encoding):
+    path.write_text(QUIZ.replace("Yes, always.", "ν: ja"), encoding)
+    assert read_quiz(path)[0].options[0].text == "ν: ja"
 
 
 # --- GIFT -------------------------------------------------------------------------

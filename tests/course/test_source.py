@@ -1,5 +1,7 @@
 """Assignments are read, and submissions recognised, whatever editors did to them."""
 
+import json
+
 import nbformat
 import pytest
 
@@ -10,16 +12,10 @@ from deepsvdd.course.source import (
     problems,
     read_assignment,
     read_notebook,
-    recognise,
 )
 from tests.course import (
     FULL,
-    MEAN,
     MEAN_VALUE,
-    MEDIAN,
-    SPREAD,
-    handed_in,
-    named,
     toy_notebook,
 )
 
@@ -59,6 +55,77 @@ def test_a_wrong_source_is_named(tmp_path, change, message):
     assert message in str(caught.value)
 
 
+def in_group(index, group, **fields):
+    return lambda nb: nb["cells"][index]["metadata"][group].update(fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda nb: nb.pop("cells"), "no readable notebook: The notebook is invalid"),
+        (lambda nb: nb.update(cells=[]), "cells must be a list of cells"),
+        (lambda nb: nb.update(cells={}), "cells must be a list of cells"),
+        (lambda nb: nb["cells"][4].update(metadata=[1]), "no readable notebook"),
+        (lambda nb: nb["cells"][4].pop("cell_type"), "no readable notebook"),
+        (
+            lambda nb: nb["cells"][4]["metadata"].update(nbgrader=[1]),
+            "cell 5: nbgrader must be an object, but it is [1]",
+        ),
+        (
+            lambda nb: nb["cells"][12]["metadata"].update(course="variant"),
+            "cell 13: course must be an object, but it is 'variant'",
+        ),
+        (
+            in_group(4, "nbgrader", points="2"),
+            "cell 5 (mean-value): nbgrader.points must be a number from 0 on, but it "
+            "is '2'",
+        ),
+        (in_group(4, "nbgrader", points=None), "nbgrader.points must be a number"),
+        (in_group(4, "nbgrader", points=True), "nbgrader.points must be a number"),
+        (in_group(4, "nbgrader", points=10**400), "nbgrader.points must be a number"),
+        (
+            lambda nb: nb["cells"][4]["metadata"]["nbgrader"].pop("points"),
+            "points must be positive, but 'mean-value' has none",
+        ),
+        (in_group(4, "nbgrader", grade="yes"), "nbgrader.grade must be true or false"),
+        (in_group(4, "nbgrader", grade_id=7), "nbgrader.grade_id must be text"),
+        (in_group(12, "course", role=["variant"]), "course.role must be text"),
+        (in_group(12, "course", name=[1]), "course.name must be text"),
+        (in_group(12, "course", mistake=None), "course.mistake must be text"),
+        (in_group(12, "course", replaces=["mean"]), "course.replaces must be text"),
+        (in_group(12, "course", marks=["mean-even"]), "course.marks must be numbers"),
+        (in_group(12, "course", marks={"mean-even": "0"}), "must be numbers from 0"),
+        (in_group(12, "course", marks={"mean-even": None}), "must be numbers from 0"),
+        (lambda nb: nb["metadata"].update(kernelspec=[1]), "kernelspec must be an"),
+    ],
+)
+def test_a_source_of_wrong_types_is_named_by_cell_and_field(tmp_path, change, message):
+    content = json.loads(nbformat.writes(toy_notebook()))
+    change(content)
+    path = tmp_path / "9-toy.ipynb"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"9-toy\.ipynb") as caught:
+        read_assignment(path)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+def test_a_notebook_in_the_encodings_of_windows_is_read(toy, tmp_path, encoding):
+    path = tmp_path / "a.ipynb"
+    notebook = nbformat.from_dict(toy.notebook)
+    notebook.cells[1].source += "  # Größe ν"
+    path.write_text(nbformat.writes(notebook), encoding)
+    assert read_notebook(path) == notebook
+
+
+def test_a_notebook_in_no_encoding_is_told_the_fix(tmp_path):
+    path = tmp_path / "a.ipynb"
+    path.write_bytes(nbformat.writes(toy_notebook()).encode() + "ü".encode("latin-1"))
+    with pytest.raises(ValueError, match="neither UTF-8 nor UTF-16; save it anew"):
+        read_notebook(path)
+
+
 def test_names_that_code_binds():
     source = (
         "import x\ndef f(a):\n    b = a\nclass C: pass\nd: int = 3\ne == d\ng.h = 1"
@@ -80,85 +147,6 @@ def test_what_is_no_notebook_is_an_error_of_one_line(tmp_path, content):
     with pytest.raises(ValueError, match="no readable notebook") as caught:
         read_notebook(path)
     assert "\n" not in str(caught.value)
-
-
-# --- notebooks out of shape -------------------------------------------------------
-
-
-def changed(toy, given, change):
-    """What a full solution becomes by a change of its list of cells."""
-    notebook = handed_in(given, mean=MEAN)
-    notebook.cells = change(notebook.cells)
-    return recognise(toy, given, notebook)
-
-
-def bare(cells, strip_marker=True):
-    """Cells without metadata, ids and, if wished, the lines that name tasks."""
-    return [
-        nbformat.from_dict(
-            {**one, "metadata": {}, "id": f"x{number}"}
-            | {"source": one.source.replace("# task: " if strip_marker else "\0", "# ")}
-        )
-        for number, one in enumerate(cells)
-    ]
-
-
-def test_an_unchanged_notebook_needs_no_remark(toy, given):
-    found = changed(toy, given, list)
-    assert found.remarks == []
-    assert found.extras == {}
-    assert found.texts == {"why": "Because."}
-    assert found.solutions == {"mean": [MEAN], "spread": [SPREAD]}
-
-
-def test_lost_metadata_are_made_up_for(toy, given):
-    found = changed(toy, given, bare)
-    (remark,) = found.remarks
-    assert remark == "metadata lost in 7 cell(s); recognised by what is in them"
-    assert found.texts == {"why": "Because."}
-    assert found.solutions == {"mean": [MEAN], "spread": [SPREAD]}
-    assert found.extras == {}
-
-
-def test_the_marker_names_a_solution_that_defines_nothing(toy, given):
-    def change(cells):
-        named(cells, "mean").source = "# task: mean\nmean = print"
-        return bare(cells, strip_marker=False)[::-1]
-
-    assert changed(toy, given, change).solutions["mean"] == [
-        "# task: mean\nmean = print"
-    ]
-
-
-def test_deleted_and_changed_tests_are_put_back(toy, given):
-    def change(cells):
-        named(cells, "mean-even").source = "pass"
-        cells.remove(named(cells, "mean-value"))
-        return cells
-
-    found = changed(toy, given, change)
-    assert found.remarks == [
-        "test mean-value was deleted; put back",
-        "test mean-even was changed; put back",
-    ]
-
-
-def test_of_copies_the_last_counts_and_stubs_do_not(toy, given):
-    def change(cells):
-        mean = named(cells, "mean")
-        wrong = nbformat.from_dict({**mean, "source": MEDIAN})
-        stub = named(given.cells, "mean")
-        return [*cells[:3], wrong, *cells[3:], stub]
-
-    found = changed(toy, given, change)
-    assert found.solutions["mean"] == [MEDIAN, MEAN]
-    assert found.remarks == ["mean is there 2 times; all ran"]
-
-
-def test_no_cell_at_all(toy, given):
-    found = changed(toy, given, lambda cells: [])
-    assert found.solutions == {"mean": [], "spread": []}
-    assert len(found.remarks) == 6
 
 
 def test_essence_ignores_what_editors_change():

@@ -13,6 +13,7 @@ import torch
 
 import deepsvdd
 from deepsvdd.reproduction import provenance as ex
+from tests import PATIENCE
 
 CPU = torch.device("cpu")
 
@@ -60,7 +61,7 @@ def copy_of_the_package(folder, code):
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=PATIENCE,
         check=True,
     )
     return done.stdout.split()

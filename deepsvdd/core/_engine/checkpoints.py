@@ -14,10 +14,13 @@ from torch import nn
 
 from deepsvdd.core._engine.feeds import Feed
 from deepsvdd.errors import ModelFileError
-from deepsvdd.files import atomic_write
+from deepsvdd.files import WriteError, atomic_write, remove_leftovers, sha256_of
 from deepsvdd.version import __version__
 
 PHASES = ("pretraining", "training")
+# A file begins with this and the SHA-256 of the rest: torch.load does not look at the
+# checksums of the archive that it reads.
+HEADER = b"deepsvdd checkpoint 1\n%s\n"
 
 
 @dataclass(frozen=True)
@@ -48,26 +51,37 @@ class Checkpoint:
 
         Raises
         ------
-        OSError
+        WriteError
             If the file cannot be written; the one before it stays.
         """
         buffer = io.BytesIO()
         torch.save({"fingerprint": self.fingerprint, "state": state}, buffer)
-        with atomic_write(self.path) as temporary:
-            temporary.write_bytes(buffer.getbuffer())
+        content = buffer.getbuffer()
+        try:
+            with atomic_write(self.path) as temporary, temporary.open("wb") as file:
+                file.write(header_of(content))
+                file.write(content)
+        except WriteError as error:
+            if self.path.exists():
+                error.strerror = f"{error}; the last checkpoint stays, to go on from"
+            raise
 
     def load(self) -> dict[str, Any] | None:
         """Read the state, or None if nothing was saved yet.
+
+        Temporary files that a killed process left in the folder are removed.
 
         Raises
         ------
         ModelFileError
             If the file is damaged, or belongs to other settings or data.
         """
+        remove_leftovers(self.path.parent)
         if not self.path.exists():
             return None
         try:
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            archive = checked(self.path.read_bytes())
+            content = torch.load(archive, map_location="cpu", weights_only=True)
             fingerprint, state = content["fingerprint"], content["state"]
         except Exception as error:  # torch.load raises a dozen unrelated types
             raise ModelFileError(
@@ -81,6 +95,24 @@ class Checkpoint:
                 "folder to start afresh"
             )
         return dict(state)
+
+
+def header_of(content: bytes | memoryview) -> bytes:
+    """Return what a file begins with that holds some content."""
+    return HEADER % sha256_of(content).encode()
+
+
+class ChecksumError(ValueError):
+    """A file's content is not what was written."""
+
+
+def checked(file: bytes) -> io.BytesIO:
+    """Return a file's content; raise ChecksumError if any of its bits has changed."""
+    length = len(header_of(b""))
+    content = memoryview(file)[length:]
+    if file[:length] != header_of(content):
+        raise ChecksumError
+    return io.BytesIO(content)
 
 
 def plan_checkpoints(

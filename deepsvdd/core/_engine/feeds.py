@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from deepsvdd.core._engine.distributed import n_processes, share
+from deepsvdd.core._engine.distributed import n_processes, share, total
 from deepsvdd.core.metrics import as_numpy
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.datasets.images import ImageArray
@@ -204,14 +204,28 @@ class Stream(Feed):
         return len(self)
 
     def fingerprint(self) -> bytes:
-        """Hash the number of images, their preprocessing, and a hundred of them."""
-        some = np.linspace(0, len(self) - 1, 100).astype(int)
-        chosen = self.images[sorted(set(some.tolist()))]
-        if isinstance(chosen, str):
-            raise ValueError(chosen)
-        digest = hashlib.sha256(str(len(self)).encode())
-        digest.update(chosen.contiguous().numpy().tobytes())
-        return digest.digest()
+        """Hash all images, as they are before preprocessing, with their places.
+
+        They are read once more for it: a training reads them a dozen times, and names,
+        sizes or a sample would miss a change of some. What changes after that, during
+        the training, remains unseen.
+
+        The hashes of single images are added up, so that each of several processes need
+        only read its share.
+        """
+        data, preprocessor = self.images, self.images.preprocessor
+        workers, cpu = self._loader.num_workers, torch.device("cpu")
+        raw = Stream(data.images, data.shape, None, cpu, workers)
+        parts = share(torch.arange(len(self))).split(STREAMED_BATCH)
+        sums = torch.zeros(4, dtype=torch.int64)
+        for part, batch in zip(parts, raw.read(parts), strict=True):
+            for index, image in zip(part.tolist(), batch, strict=True):
+                digest = hashlib.sha256(str(index).encode())
+                digest.update(image.contiguous().numpy().tobytes())
+                sums += torch.frombuffer(bytearray(digest.digest()), dtype=torch.int64)
+        method = preprocessor.method if preprocessor else None
+        sums = total(sums.to(self.device))
+        return repr((len(self), method, sums.tolist())).encode()
 
 
 def _may_start_processes() -> bool:

@@ -1,10 +1,10 @@
 """A killed run, repeated, ends in the very bits of one that was left alone."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from torch import nn
 from deepsvdd import DeepSVDD, ModelFileError, Phase, Recipe
 from deepsvdd.core._engine.checkpoints import Checkpoint
 from deepsvdd.core._engine.model_format import read_model
+from tests import ROOT
 
 RECIPE = Recipe(
     pretraining=Phase(n_epochs=4, batch_size=100, schedule="one-cycle"),
@@ -92,33 +93,87 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     checkpoint.save({"a": torch.ones(3)})
     assert torch.equal(checkpoint.load()["a"], torch.ones(3))
     content = checkpoint.path.read_bytes()
-    checkpoint.path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ModelFileError, match="damaged"):
-        checkpoint.load()
+    for damaged in (content[: len(content) // 2], content[:20], content + b"\0", b""):
+        checkpoint.path.write_bytes(damaged)
+        with pytest.raises(ModelFileError, match="damaged one"):
+            checkpoint.load()
+
+
+def test_no_flipped_bit_of_a_checkpoint_loads_another_state(tmp_path):
+    checkpoint = Checkpoint(tmp_path / "c.pt", every=1, fingerprint="x")
+    checkpoint.save({"weights": torch.arange(20.0), "epoch": 3})
+    content = checkpoint.path.read_bytes()
+    for place in {*range(100), *range(0, len(content), 7), len(content) - 1}:
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        checkpoint.path.write_bytes(flipped)
+        with pytest.raises(ModelFileError, match="damaged one"):
+            checkpoint.load()
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_the_one_before(tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    checkpoint = Checkpoint(tmp_path / "c.pt", every=1, fingerprint="x")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", fail)
+        with pytest.raises(OSError, match="no space left") as caught:
+            checkpoint.save({"epoch": 1})
+        assert "checkpoint stays" not in str(caught.value)
+    checkpoint.save({"epoch": 1})
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(OSError, match=r"no space left .*the last checkpoint stays"):
+        checkpoint.save({"epoch": 2})
+    assert checkpoint.load() == {"epoch": 1}
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_what_a_kill_leaves_is_removed_at_the_next_start(tmp_path):
+    code = (
+        "import os, signal, sys; from deepsvdd.files import atomic_write\n"
+        "with atomic_write(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    checkpoint = Checkpoint(tmp_path / "c.pt", every=1, fingerprint="x")
+    subprocess.run([sys.executable, "-c", code, checkpoint.path], cwd=ROOT)
+    (left,) = os.listdir(tmp_path)
+    assert left.startswith(".tmp-")
+    assert checkpoint.load() is None
+    assert os.listdir(tmp_path) == []
+
+
+DYING = """
+import os, signal
+from deepsvdd.cli import main
+from deepsvdd.core._engine.checkpoints import Checkpoint
+done, save = [], Checkpoint.save
+def save_two(*arguments):
+    if len(done) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    done.append(save(*arguments))
+Checkpoint.save = save_two
+main()
+"""
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_a_command_that_was_killed_resumes(tmp_path):
     words = "--recipe fast --normal_class 5 --n_epochs 3 --ae_n_epochs 4 --seed 1"
 
-    def train(folder):
-        command = [sys.executable, "-m", "deepsvdd", "train", "mnist", "mnist_LeNet"]
+    def train(folder, *program):
+        command = [sys.executable, *program, "train", "mnist", "mnist_LeNet"]
         command += [folder, *words.split(), "--checkpoint_every", "1"]
-        return subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+        done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.DEVNULL)
+        return done.returncode
 
-    killed = train("killed")
-    log, limit = tmp_path / "killed/log.txt", time.monotonic() + 60
-    while "epoch 2/4" not in (log.read_text() if log.exists() else ""):
-        assert time.monotonic() < limit
-        assert killed.poll() is None
-        time.sleep(0.02)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
+    log = tmp_path / "killed/log.txt"
+    assert train("killed", "-c", DYING) == -signal.SIGKILL
     assert not (tmp_path / "killed/model.safetensors").exists()
 
-    assert train("killed").wait() == 0
-    assert "resuming after epoch" in log.read_text()
-    assert train("left alone").wait() == 0
+    assert train("killed", "-m", "deepsvdd") == 0
+    assert "resuming after epoch 2" in log.read_text()
+    assert train("left alone", "-m", "deepsvdd") == 0
     resumed, _ = read_model(tmp_path / "killed/model.safetensors")
     expected, _ = read_model(tmp_path / "left alone/model.safetensors")
     assert all(torch.equal(resumed[name], expected[name]) for name in expected)

@@ -270,6 +270,19 @@ def test_grid_search_cross_validation_and_bagging_of_images(backend, large):
     assert set(bag.predict(rows[:9])) <= {-1, 0, 1}
 
 
+def test_a_checkpoint_of_another_stream_is_refused(digits, tmp_path):
+    """One pixel of one image is another, or two images have changed places."""
+    settings = {"checkpoint_dir": tmp_path / "c", "n_workers": 0}
+    fitted(ImageArray(digits), **settings)
+    fitted(ImageArray(digits.copy()), **settings)
+    pixel, order = digits.copy(), digits.copy()
+    pixel[101, 0, 14, 14] ^= 1
+    order[[3, 4]] = order[[4, 3]]
+    for other in (pixel, order):
+        with pytest.raises(ValueError, match="other settings, data or versions"):
+            fitted(ImageArray(other), **settings)
+
+
 # Errors ------------------------------------------------------------------------------
 
 
