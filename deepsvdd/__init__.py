@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from deepsvdd.errors import ArchitectureError as ArchitectureError
     from deepsvdd.errors import CollapseWarning as CollapseWarning
     from deepsvdd.errors import DataUnavailableError as DataUnavailableError
+    from deepsvdd.errors import FewSamplesWarning as FewSamplesWarning
     from deepsvdd.errors import ModelFileError as ModelFileError
     from deepsvdd.errors import ProcessLostError as ProcessLostError
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
@@ -68,6 +69,7 @@ _HOMES = {
     "DataUnavailableError": "errors",
     "Dataset": "datasets.splits",
     "DeepSVDD": "core.estimator",
+    "FewSamplesWarning": "errors",
     "Hypersphere": "core.training",
     "ImageArray": "datasets.images",
     "ImageFolder": "datasets.images",

@@ -27,6 +27,15 @@ class CollapseWarning(UserWarning):
     """
 
 
+class FewSamplesWarning(UserWarning):
+    """So few training samples that the scores depend on the seed more than on the data.
+
+    Below fifty, seeds differed by 2 to 13 points of AUC (standard deviation) on digits
+    and tables. Average several networks, or use the distance to the nearest training
+    samples, which has no seed.
+    """
+
+
 class DataUnavailableError(RuntimeError):
     """A data set is not here and cannot be fetched; the message names the ways out."""
 

@@ -34,7 +34,7 @@ from deepsvdd.core.scoring import (
     scores_of,
     threshold_between,
 )
-from deepsvdd.core.trainer import OTHER_START, Trainer, seeds_of
+from deepsvdd.core.trainer import OTHER_START, Trainer, recipe_for, seeds_of
 from deepsvdd.core.training import SCORING_BATCH, represent
 
 
@@ -51,8 +51,8 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
     ----------
     network : str or Module, default="auto"
         "mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet" (images),
-        "mlp" (vectors), or "auto" to choose by the data's shape; or a module of your
-        own that maps a batch to representations (n, d), an
+        "mlp", "mlp_BN" (vectors), or "auto" to choose by the data's shape; or a module
+        of your own that maps a batch to representations (n, d), an
         :class:`~deepsvdd.Autoencoder` if it is to be pretrained. Your module is copied,
         not changed.
     objective : {"one-class", "soft-boundary"}, default="one-class"
@@ -246,11 +246,8 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
         if starts and former not in (None, self.input_shape_):
             raise ValueError(OTHER_START)
         self.network_ = self._network_name()
-        self.recipe_ = (
-            self.recipe
-            if isinstance(self.recipe, Recipe)
-            else get_recipe(self.recipe, self.network_, len(samples))  # type: ignore[arg-type]
-        )
+        n: int = len(samples)  # type: ignore[arg-type]
+        self.recipe_ = recipe_for(self.recipe, self.network_, n, self.n_members)
         # Networks that are kept know one scale: that of their extrema.
         kept = getattr(self, "preprocessor_", None) if starts else None
         self.preprocessor_ = kept or self._fit_preprocessor(samples)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
@@ -31,13 +32,15 @@ from deepsvdd.core.architecture import (
     check_reconstruction,
 )
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
-from deepsvdd.core.recipes import Recipe
+from deepsvdd.core.recipes import Recipe, get_recipe
 from deepsvdd.core.training import (
     Hypersphere,
     pretrain_autoencoders,
     train_hyperspheres,
 )
+from deepsvdd.errors import FewSamplesWarning
 
+FEW = 50  # samples; see FewSamplesWarning
 OTHER_START = (
     "warm_start needs network, preprocessing and the samples' shape of the previous "
     "fit; this fit has others: set warm_start=False"
@@ -216,6 +219,29 @@ class Trainer:
                 fingerprint=fingerprint_of(settings, autoencoders, feed),
             )
         )
+
+
+def recipe_for(
+    recipe: str | Recipe, network: str, n_samples: int, n_members: int
+) -> Recipe:
+    """Suit a named recipe to the samples; one that the user built stays as it is.
+
+    Warns
+    -----
+    FewSamplesWarning
+        If a single network is to learn from fewer than 50 samples.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if n_samples < FEW and n_members == 1:
+        warnings.warn(
+            f"X holds {n_samples} samples; with fewer than {FEW} the scores of one "
+            "network depend on its seed: average several (n_members=5), or use the "
+            "distance to the nearest training samples",
+            FewSamplesWarning,
+            stacklevel=5,
+        )
+    return get_recipe(recipe, network, n_samples)
 
 
 def restart(encoder: nn.Module, start: Hypersphere) -> None:
