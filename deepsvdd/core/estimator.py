@@ -25,7 +25,7 @@ from deepsvdd.core.model_file import read_detector, rebuilt_member, write_detect
 from deepsvdd.core.model_tar import read_model_tar
 from deepsvdd.core.networks import default_network
 from deepsvdd.core.objectives import count_of
-from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.preprocessing import Preprocessor, at_a_time
 from deepsvdd.core.recipes import Recipe, get_recipe, is_whole
 from deepsvdd.core.trainer import Trainer
 from deepsvdd.core.training import SCORING_BATCH, represent
@@ -44,8 +44,9 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     ----------
     network : str or Module, default="auto"
         "mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet" (images),
-        "mlp" (vectors), or "auto" to choose by the data's shape; or a module of your
-        own that maps a batch to representations (n, d), an
+        "deep_LeNet" (images of more than 64 pixels a side, up to 256; ours, not the
+        paper's), "mlp" (vectors), or "auto" to choose by the data's shape; or a module
+        of your own that maps a batch to representations (n, d), an
         :class:`~deepsvdd.Autoencoder` if it is to be pretrained. Your module is copied,
         not changed.
     objective : {"one-class", "soft-boundary"}, default="one-class"
@@ -368,15 +369,16 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
     ) -> Iterator[Tensor]:
         """Yield batches ready for the networks, so that memory use stays bounded."""
         device = self.members_[0].center.device
+        size = at_a_time(SCORING_BATCH, self.input_shape_)
         if isinstance(samples, Tensor):
             own = share(samples) if shared else samples
-            for batch in own.split(SCORING_BATCH):
+            for batch in own.split(size):
                 yield channels_last(self.preprocessor_(batch.to(device)))
             return
         stream = self._stream(samples, self.preprocessor_, device)
         indices = torch.arange(len(stream))
         own = share(indices) if shared else indices
-        yield from stream.read(own.split(SCORING_BATCH))
+        yield from stream.read(own.split(size))
 
     def _set_threshold(self, samples: Tensor | Dataset[Any]) -> None:
         """Fix the decision boundary from the parameters and the training scores."""
