@@ -1,10 +1,10 @@
 """Pictures of more than 64 pixels: ``python -m benchmarks.pictures --help``.
 
 ``memory`` measures what a fit takes at 64, 128 and 256 pixels. ``defects`` asks whether
-Deep SVDD finds small defects in textures, beside what a few lines find: photographs that
-come with scikit-image (``pip install scikit-image``), 200 crops of one as normal data;
-to be found are crops of a part not trained on with a scratch or a blotch, and crops of
-the other photographs. Settings were fixed before the first test AUC was seen.
+Deep SVDD finds small defects in textures, beside what a few lines find: in photographs
+that come with scikit-image (``pip install scikit-image``), 200 crops of one as normal
+data; to be found are crops of a part not trained on with a scratch or a blotch, and
+crops of the other photographs. Settings were fixed before the first test AUC was seen.
 """
 
 from __future__ import annotations
@@ -53,11 +53,9 @@ def print_memory(sides: Sequence[int] = (64, 128, 256)) -> None:
     """Print the peak memory of a fit by the side of its colour pictures."""
     usual = get_recipe("fast", "deep_LeNet").training.batch_size
     print(f"side  MB, batch {usual}  MB more a picture")
+    statement = "from benchmarks.pictures import print_peak; print_peak({}, {})"
     for side in sides:
-        few, many = (
-            in_process(f"from benchmarks.pictures import *; print_peak({side}, {batch})")
-            for batch in (2, usual)
-        )
+        few, many = (in_process(statement.format(side, n)) for n in (2, usual))
         print(f"{side:4} {many:13.0f} {(many - few) / (usual - 2):18.1f}", flush=True)
 
 
@@ -84,7 +82,8 @@ def print_defects(name: str, seeds: Sequence[int]) -> None:
             scores = score_with(x_train, tests, seed)
             rows.append([auc(scores, kind) for kind in tests if kind != "normal"])
         seconds = (time.process_time() - start) / len(rows)
-        cells = [" ".join(f"{100 * v:5.1f}" for v in cell) for cell in zip(*rows)]
+        columns = zip(*rows, strict=True)
+        cells = [" ".join(f"{100 * v:5.1f}" for v in column) for column in columns]
         text = "".join(f"{cell:>26}" for cell in cells)
         print(f"  {method:34}{text}   {seconds:5.0f} CPU s", flush=True)
 
@@ -108,7 +107,8 @@ def photograph(name: str) -> NDArray[np.uint8]:
     try:
         from skimage import data
     except ImportError:
-        raise SystemExit("the textures need scikit-image: pip install scikit-image")
+        reason = "the textures need scikit-image: pip install scikit-image"
+        raise SystemExit(reason) from None
     return getattr(data, name)()
 
 

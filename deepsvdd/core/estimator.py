@@ -23,7 +23,7 @@ from deepsvdd.core._engine.stacking import trains_at_once
 from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.model_file import read_detector, rebuilt_member, write_detector
 from deepsvdd.core.model_tar import read_model_tar
-from deepsvdd.core.networks import default_network
+from deepsvdd.core.networks import check_network, default_network
 from deepsvdd.core.objectives import count_of
 from deepsvdd.core.preprocessing import Preprocessor, at_a_time
 from deepsvdd.core.recipes import Recipe, get_recipe, is_whole
@@ -218,6 +218,7 @@ class DeepSVDD(OutlierMixin, BaseEstimator):
         self.__dict__.pop("feature_names_in_", None)
         samples = self._samples(X, reset=True)
         self.network_ = self._network_name()
+        check_network(self.network_, self.input_shape_)  # before all is read
         self.recipe_ = (
             self.recipe
             if isinstance(self.recipe, Recipe)

@@ -282,12 +282,28 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
     ------
     ValueError
         If the name is unknown or the network cannot take samples of that shape.
+
+    Notes
+    -----
+    Sides in pixels: 4 to 32 for "mnist_LeNet" and "gtsrb_LeNet", 8 to 64 for the
+    "cifar10_LeNet"s, 32 to 256 for "deep_LeNet", whose depth follows the longer side:
+    3 convolutions to 64 pixels, where it is "cifar10_LeNet"; 4 to 128; 5 to 256. What
+    pretraining on colour images takes on a CPU for each image of a batch (measured by
+    ``python -m benchmarks.pictures memory``), and for the 20 of the recipe "fast":
+
+    =====  ======  ===========  =====================  ===========
+    side   convs   weights φ    memory of one image    of a batch
+    =====  ======  ===========  =====================  ===========
+    64     3       1,306,976    3 MB                   60 MB
+    128    4       1,318,576    7 MB                   140 MB
+    256    5       1,321,176    20 MB                  400 MB
+    =====  ======  ===========  =====================  ===========
     """
     if name not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}; got {name!r}")
     if name == "mlp":
         return Autoencoder(MLP(math.prod(input_shape)), MLPDecoder(input_shape))
-    check_image_shape(name, LENETS[name], input_shape)
+    check_network(name, input_shape)
     config = LENETS[name].suited_to(input_shape)
     return Autoencoder(LeNet(input_shape, config), LeNetDecoder(input_shape, config))
 
@@ -305,11 +321,11 @@ def seeded_autoencoder(
     return autoencoder.to(memory_format=torch.channels_last).to(device)
 
 
-def check_image_shape(name: str, config: LeNetConfig, input_shape: Shape) -> None:
-    """Raise ValueError unless the network and its decoder can take such images."""
-    if takes(config, input_shape):
+def check_network(name: str, input_shape: Shape) -> None:
+    """Raise ValueError if a named network and its decoder cannot take such samples."""
+    if name not in LENETS or takes(LENETS[name], input_shape):
         return
-    smallest, largest = limits(config)
+    smallest, largest = limits(LENETS[name])
     auto = default_network(input_shape)
     able = f"{auto!r}, " if auto in LENETS and takes(LENETS[auto], input_shape) else ""
     raise ValueError(

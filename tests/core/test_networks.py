@@ -102,8 +102,11 @@ def test_shapes(name, d, training):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_autoencoder_takes_every_square_size(name, channels):
     smallest, largest = LIMITS[name]
+    sides = range(smallest, largest + 1)
+    if largest > 64:  # those around each change of depth, and some between
+        sides = [s for s in sides if s % 16 == 8 or min(s % 64, -s % 64) <= 1]
     wrong = []
-    for side in range(smallest, largest + 1):
+    for side in sides:
         x = torch.empty((2, channels, side, side), device="meta")  # shapes only
         with torch.device("meta"):
             network = build_autoencoder(name, x.shape[1:]).to("meta").eval()
