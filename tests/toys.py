@@ -163,6 +163,7 @@ SHAPES = {
     "cifar10_LeNet": (3, 32, 32),
     "cifar10_LeNet_ELU": (3, 32, 32),
     "gtsrb_LeNet": (3, 32, 32),
+    "deep_LeNet": (3, 72, 72),
     "mlp": (30,),
     "mlp_BN": (30,),
 }

@@ -23,7 +23,11 @@ from deepsvdd.datasets.images import ImageArray, ImageFolder
 @click.command(name="fit", short_help="Train on normal images or arrays of your own.")
 @click.argument("input", type=click.Path(exists=True, path_type=Path))
 @click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--size", type=int, help="Side of image files, pixels.  [default: 32]")
+@click.option(
+    "--size",
+    type=int,
+    help="Side of image files, pixels; the networks take 8 to 256.  [default: 32]",
+)
 @click.option("--grey", is_flag=True, help="Read image files as grey, not in colours.")
 @click.option("--key", help="Array in an .npz (x_train, x or X if not given).")
 @click.option(

@@ -203,9 +203,9 @@ def command(ctx: click.Context, **_: Any) -> None:
     DATASET is mnist (bundled), fashion_mnist, cifar10 or gtsrb (from
     DATA_PATH/NAME.npz, or downloaded there once; by default $DEEPSVDD_DATA or your
     cache folder; gtsrb also from the signs that `deepsvdd signs` draws). NET is
-    mnist_LeNet, cifar10_LeNet, cifar10_LeNet_ELU, gtsrb_LeNet or mlp. Everything is
-    written to the folder XP_PATH: model.safetensors, results.json, config.json,
-    log.txt, and pictures.
+    mnist_LeNet, cifar10_LeNet, cifar10_LeNet_ELU, gtsrb_LeNet, deep_LeNet or mlp.
+    Everything is written to the folder XP_PATH: model.safetensors, results.json,
+    config.json, log.txt, and pictures.
 
     \b
     A few seconds on a CPU:

@@ -24,8 +24,8 @@ from deepsvdd.core._engine.stacking import trains_at_once
 from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.model_file import read_detector, rebuilt_member, write_detector
 from deepsvdd.core.model_tar import read_model_tar
-from deepsvdd.core.networks import default_network
-from deepsvdd.core.preprocessing import Preprocessor, without_tails
+from deepsvdd.core.networks import check_network, default_network
+from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
 from deepsvdd.core.recipes import Recipe, get_recipe, is_whole
 from deepsvdd.core.scoring import (
     check_scores,
@@ -51,8 +51,9 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
     ----------
     network : str or Module, default="auto"
         "mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet" (images),
-        "mlp", "mlp_BN" (vectors), or "auto" to choose by the data's shape; or a module
-        of your own that maps a batch to representations (n, d), an
+        "deep_LeNet" (images of more than 64 pixels a side, up to 256; ours, not the
+        paper's), "mlp", "mlp_BN" (vectors), or "auto" to choose by the data's shape; or
+        a module of your own that maps a batch to representations (n, d), an
         :class:`~deepsvdd.Autoencoder` if it is to be pretrained. Your module is copied,
         not changed.
     objective : {"one-class", "soft-boundary"}, default="one-class"
@@ -246,6 +247,7 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
         if starts and former not in (None, self.input_shape_):
             raise ValueError(OTHER_START)
         self.network_ = self._network_name()
+        check_network(self.network_, self.input_shape_)  # before all is read
         n: int = len(samples)  # type: ignore[arg-type]
         self.recipe_ = recipe_for(self.recipe, self.network_, n, self.n_members)
         # Networks that are kept know one scale: that of their extrema.
@@ -379,15 +381,16 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
     ) -> Iterator[Tensor]:
         """Yield batches ready for the networks, so that memory use stays bounded."""
         device = self.members_[0].center.device
+        size = at_a_time(SCORING_BATCH, self.input_shape_)
         if isinstance(samples, Tensor):
             own = share(samples) if shared else samples
-            for batch in own.split(SCORING_BATCH):
+            for batch in own.split(size):
                 yield channels_last(self.preprocessor_(batch.to(device)))
             return
         stream = self._stream(samples, self.preprocessor_, device)
         indices = torch.arange(len(stream))
         own = share(indices) if shared else indices
-        yield from stream.read(own.split(SCORING_BATCH))
+        yield from stream.read(own.split(size))
 
     def _set_threshold(self, samples: Tensor | Dataset[Any]) -> None:
         """Fix the decision boundary from the parameters and the training scores."""

@@ -7,7 +7,7 @@ and the authors' code, which carries extrema as constants); a fitted model keeps
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +18,27 @@ from deepsvdd.core._engine.distributed import total
 METHODS = ("gcn_l1", "gcn_l2", "minmax", "standard", "none")
 BATCH = 10_000  # samples at a time, so that their floats need not all be in memory
 TAIL = 0.01  # part of the samples, at either end of a column, that may be anything
+LARGE = 64 * 64  # pixels from which on fewer images are taken at a time
+
+
+def at_a_time(most: int, shape: Sequence[int]) -> int:
+    """Count the samples to take at a time: ``most``, of large images fewer.
+
+    Parameters
+    ----------
+    most : int
+        Vectors, or images of up to 64×64 pixels.
+    shape : (c, h, w) or (d,)
+        Of one sample.
+
+    Returns
+    -------
+    int
+        Of larger images as many as have the pixels of ``most`` of 64×64, so that the
+        memory for them stays the same; at least one.
+    """
+    pixels = math.prod(shape[-2:]) if len(shape) > 1 else 0
+    return max(most * LARGE // max(pixels, LARGE), 1)
 
 
 def global_contrast_normalization(x: Tensor, norm: str = "l1") -> Tensor:
@@ -111,7 +132,9 @@ class Preprocessor:
             low, high = cls._standard(x)
             return cls(method, low.cpu(), high.cpu())
         lows, highs, n = [], [], 0
-        for batch in x.split(BATCH) if isinstance(x, Tensor) else x:
+        if isinstance(x, Tensor):
+            x = x.split(at_a_time(BATCH, x.shape[1:]))
+        for batch in x:
             values = cls._contrast(batch, method)
             axes = tuple(range(values.ndim)) if values.ndim > 2 else (0,)
             lows.append(values.amin(axes))

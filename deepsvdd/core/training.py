@@ -24,6 +24,7 @@ from deepsvdd.core.objectives import (
     soft_boundary_loss,
     squared_distances,
 )
+from deepsvdd.core.preprocessing import at_a_time
 from deepsvdd.core.recipes import Phase, Recipe
 
 OBJECTIVES = ("one-class", "soft-boundary")
@@ -45,14 +46,15 @@ def represent(network: nn.Module, x: Tensor, batch_size: int = SCORING_BATCH) ->
     x : Tensor of shape (n, ...)
         Preprocessed data, on the network's device.
     batch_size : int
-        Samples at a time.
+        Samples at a time; fewer of images larger than 64×64 pixels.
 
     Returns
     -------
     Tensor of shape (n, d)
         Its outputs, without gradients.
     """
-    return torch.cat([output_of(network, batch) for batch in x.split(batch_size)])
+    size = at_a_time(batch_size, x.shape[1:])
+    return torch.cat([output_of(network, batch) for batch in x.split(size)])
 
 
 def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
@@ -179,7 +181,7 @@ def reconstruction_scores(autoencoder: nn.Module, x: Tensor) -> Tensor:
     """
     errors = [
         (output_of(autoencoder, batch) - batch).square().flatten(1).sum(dim=1)
-        for batch in x.split(SCORING_BATCH)
+        for batch in x.split(at_a_time(SCORING_BATCH, x.shape[1:]))
     ]
     return torch.cat(errors)
 

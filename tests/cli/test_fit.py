@@ -9,6 +9,8 @@ from PIL import Image
 
 from deepsvdd import DeepSVDD
 from deepsvdd.cli import main
+from deepsvdd.core.recipes import RECIPES
+from tests.toys import SHORT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -100,3 +102,45 @@ def test_bad_values_are_refused_before_anything_is_read(folder, tmp_path):
     assert "key must go with .npz files only" in run(
         "fit", folder, model, "--key", "x", status=1
     )
+
+
+# Large pictures ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    """100 colour pictures of 80 to 130 pixels a side: grey gradients and noise."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for index in range(100):
+        height, width = rng.integers(80, 131, 2)
+        gradient = np.linspace(40, 200, width)[None, :, None]
+        pixels = gradient + rng.normal(0, 20, (height, width, 3))
+        picture = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+        picture.save(folder / f"{index:03}.jpg")
+    return folder
+
+
+@pytest.mark.parametrize("stream", [(), ("--stream", "--n_workers", 1)])
+def test_a_folder_of_large_colour_pictures(stream, photographs, tmp_path, monkeypatch):
+    monkeypatch.setitem(RECIPES["fast"], "deep_LeNet", SHORT)
+    model, table = tmp_path / "m.safetensors", tmp_path / "scores.csv"
+    output = run("fit", photographs, model, "--size", 72, *stream)
+    assert "deep_LeNet for samples of 3×72×72, 1 member(s)" in output
+    run("score", model, photographs, "--resize", "-o", table)
+    rows = list(csv.DictReader(table.open()))
+    assert len(rows) == 100
+    scores = np.array([float(row["score"]) for row in rows])
+    assert np.isfinite(scores).all()
+    assert len(np.unique(scores)) > 90
+    detector = DeepSVDD.load(model)
+    assert detector.network_ == "deep_LeNet"
+    assert (scores > detector.threshold_).sum() == 10  # ν of 100
+    assert "deep_LeNet, 534,848 weights" in run("info", model)
+
+
+def test_pictures_that_are_too_large_are_refused_with_the_range(photographs, tmp_path):
+    output = run("fit", photographs, tmp_path / "m", "--size", 257, status=1)
+    assert "sides of 32 to 256 pixels; got samples of shape (3, 257, 257)" in output
+    assert not (tmp_path / "m").exists()

@@ -118,7 +118,9 @@ def test_both_problems_are_named_at_once():
         check_architecture(net(nn.Tanh(), nn.Linear(6, 3)), EXAMPLE)
 
 
-@pytest.mark.parametrize("name", ["mnist_LeNet", "cifar10_LeNet", "gtsrb_LeNet", "mlp"])
+@pytest.mark.parametrize(
+    "name", ["mnist_LeNet", "cifar10_LeNet", "gtsrb_LeNet", "deep_LeNet", "mlp"]
+)
 def test_named_networks_are_accepted(name):
     check_architecture(build(name).encoder, batch(name))
 

@@ -33,6 +33,7 @@ CASES = {
     "mlp on images": ({"network": "mlp", "preprocessing": "gcn_l2"}, (12, 12)),
     "custom": ({"network": Tiny(), "pretrain": False}, (12, 12)),
     "ELU": ({"network": "cifar10_LeNet_ELU"}, (3, 8, 8)),
+    "deep": ({"network": "deep_LeNet", "n_members": 3}, (3, 66, 40)),
     "no preprocessing": ({"preprocessing": "none"}, (5,)),
 }
 

@@ -18,8 +18,14 @@ ACTIVATIONS = {
     "cifar10_LeNet": lambda x: F.leaky_relu(x, 0.01),
     "cifar10_LeNet_ELU": lambda x: F.elu(x, 1.0),
     "gtsrb_LeNet": lambda x: F.leaky_relu(x, 0.01),
+    "deep_LeNet": lambda x: F.leaky_relu(x, 0.01),
 }
-LIMITS = {"mnist_LeNet": (4, 32), "cifar10_LeNet": (8, 64), "gtsrb_LeNet": (4, 32)}
+LIMITS = {
+    "mnist_LeNet": (4, 32),
+    "cifar10_LeNet": (8, 64),
+    "gtsrb_LeNet": (4, 32),
+    "deep_LeNet": (32, 256),
+}
 
 
 def weights(module):
@@ -53,6 +59,13 @@ def weights(module):
             1200 + 12800 + 131072 + 2048,
             2048 + 3200 + 12800 + 1200,
         ),
+        # at 72 pixels: 25·3·16 + 25·16·32 + 25·32·64 + 25·64·128 + 128·4·4·128;
+        # 25·8·128 + 25·128·64 + 25·64·32 + 25·32·16 + 25·16·3
+        (
+            "deep_LeNet",
+            1200 + 12800 + 51200 + 204800 + 262144,
+            25600 + 204800 + 51200 + 12800 + 1200,
+        ),
         # 30·128 + 128·64 + 64·32; the same backwards, and the biases
         ("mlp", 3840 + 8192 + 2048, 2048 + 64 + 8192 + 128 + 3840 + 30),
         # 30·128 + 128·128 + 128·128; the same backwards, and the biases
@@ -76,6 +89,7 @@ def test_mnist_network_has_7272_weights():
         ("cifar10_LeNet", 128),
         ("cifar10_LeNet_ELU", 128),
         ("gtsrb_LeNet", 32),
+        ("deep_LeNet", 128),
         ("mlp", 32),
         ("mlp_BN", 128),
     ],
@@ -91,8 +105,11 @@ def test_shapes(name, d, training):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_autoencoder_takes_every_square_size(name, channels):
     smallest, largest = LIMITS[name]
+    sides = range(smallest, largest + 1)
+    if largest > 64:  # those around each change of depth, and some between
+        sides = [s for s in sides if s % 16 == 8 or min(s % 64, -s % 64) <= 1]
     wrong = []
-    for side in range(smallest, largest + 1):
+    for side in sides:
         x = torch.empty((2, channels, side, side), device="meta")  # shapes only
         with torch.device("meta"):
             network = build_autoencoder(name, x.shape[1:]).to("meta").eval()
@@ -118,6 +135,79 @@ def test_mlp_flattens_images_and_restores_them():
     x = torch.rand(3, 1, 5, 4)
     assert network.encoder(x).shape == (3, 32)
     assert network(x).shape == x.shape
+
+
+# The depth that follows the size -----------------------------------------------------
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("side", "widths", "map_side"),
+    [
+        (32, (64, 128), 8),
+        (64, (32, 64, 128), 8),
+        (65, (16, 32, 64, 128), 4),
+        (96, (16, 32, 64, 128), 6),
+        (128, (16, 32, 64, 128), 8),
+        (200, (8, 16, 32, 64, 128), 6),
+        (256, (8, 16, 32, 64, 128), 8),
+    ],
+)
+def test_depth_follows_the_size(side, widths, map_side, channels):
+    network = build_autoencoder("deep_LeNet", (channels, side, side))
+    encoder, decoder = network.encoder, network.decoder
+    assert tuple(conv.out_channels for conv in encoder.convs) == widths
+    assert encoder.head.in_features == 128 * map_side**2
+    mirrored = tuple(deconv.out_channels for deconv in decoder.deconvs)
+    assert mirrored == (*reversed(widths), channels)
+    assert weights(encoder) < 1.4e6
+    x = torch.rand(2, channels, side, side)
+    with torch.no_grad():
+        assert network.eval().encoder(x).shape == (2, 128)
+        assert network(x).shape == x.shape
+
+
+def test_depth_follows_the_longer_side():
+    encoder = build_autoencoder("deep_LeNet", (3, 40, 200)).encoder
+    assert len(encoder.convs) == 5
+    assert encoder.head.in_features == 128 * 1 * 6
+
+
+def test_at_64_pixels_it_is_the_papers_network():
+    torch.manual_seed(0)
+    ours = build_autoencoder("deep_LeNet", (3, 64, 64)).state_dict()
+    torch.manual_seed(0)
+    theirs = build_autoencoder("cifar10_LeNet", (3, 64, 64)).state_dict()
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("side", [65, 128, 256])
+def test_deep_networks_have_no_bias(side):
+    encoder = build_autoencoder("deep_LeNet", (3, side, side)).encoder.eval()
+    with torch.no_grad():
+        for p in encoder.parameters():
+            p.zero_()
+        assert not encoder(torch.rand(2, 3, side, side)).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "instead"),
+    [
+        ("cifar10_LeNet", (3, 128, 96), "use 'deep_LeNet', 'mlp' or"),
+        ("mnist_LeNet", (1, 33, 33), "use 'cifar10_LeNet', 'mlp' or"),
+        ("deep_LeNet", (3, 31, 31), "use 'cifar10_LeNet', 'mlp' or"),
+        ("deep_LeNet", (3, 257, 257), "use 'mlp' or"),
+        ("cifar10_LeNet", (3, 300, 100), "use 'mlp' or"),
+        ("mnist_LeNet", (30,), "use 'mlp' or"),
+    ],
+)
+def test_another_network_is_named_only_if_it_takes_the_images(name, shape, instead):
+    with pytest.raises(ValueError, match=f"resize the images, or {instead} an encoder"):
+        build_autoencoder(name, shape)
+
+
+# -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["lenet", "MNIST_LeNet", "", None])
@@ -157,6 +247,11 @@ def test_images_of_impossible_size(name):
         ((1, 20, 33), "cifar10_LeNet"),
         ((3, 32, 32), "cifar10_LeNet"),
         ((3, 8, 8), "cifar10_LeNet"),
+        ((3, 64, 64), "cifar10_LeNet"),
+        ((1, 65, 65), "deep_LeNet"),
+        ((3, 65, 40), "deep_LeNet"),
+        ((3, 40, 256), "deep_LeNet"),
+        ((3, 256, 256), "deep_LeNet"),
     ],
 )
 def test_default_network_can_take_the_shape(shape, name):
@@ -190,6 +285,9 @@ def textbook_decoder(name, decoder, z, training):
     activation = ACTIVATIONS[name]
     if name == "mnist_LeNet":  # 4 → 8, → 16 less 2, → 28
         x, up, paddings = z.view(-1, 2, 4, 4), (True, True, True), (2, 3, 2)
+    elif name == "deep_LeNet":  # 4, → 8, → 16, → 32, → 64 less 28, → 72
+        z = batch_norm(z, decoder.code_norm, training)
+        x, up, paddings = z.view(-1, 8, 4, 4), (True,) * 5, (2, 2, 2, 16, 2)
     elif name == "gtsrb_LeNet":  # 64 values; 4 → 8 → 16 → 32
         z = z @ decoder.dense.weight.T
         x, up, paddings = z.view(-1, 4, 4, 4), (True, True, True), (2, 2, 2)

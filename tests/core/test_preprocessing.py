@@ -13,6 +13,7 @@ from deepsvdd.core.preprocessing import (
     METHODS,
     Preprocessor,
     as_float,
+    at_a_time,
     global_contrast_normalization,
     without_tails,
 )
@@ -312,3 +313,33 @@ def cifar10():
 )
 def test_extrema_of_genuine_cifar10(cifar10, normal_class, minimum, maximum):
     assert_extrema(cifar10, normal_class, minimum, maximum)
+
+
+# Large images ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shape", "n"),
+    [
+        ((30,), 250),
+        ((10**6,), 250),
+        ((1, 28, 28), 250),
+        ((3, 64, 64), 250),
+        ((3, 65, 63), 250),
+        ((3, 65, 65), 242),
+        ((3, 128, 128), 62),
+        ((3, 256, 256), 15),
+        ((3, 4000, 4000), 1),
+    ],
+)
+def test_of_large_images_fewer_are_taken_at_a_time(shape, n):
+    assert at_a_time(250, shape) == n
+
+
+def test_extrema_do_not_depend_on_how_many_are_taken_at_a_time(monkeypatch):
+    x = pixels((7, 1, 70, 66))
+    whole = Preprocessor.fit(x, "gcn_l1")
+    monkeypatch.setattr("deepsvdd.core.preprocessing.BATCH", 3)
+    parts = Preprocessor.fit(x, "gcn_l1")
+    assert torch.equal(whole.minimum, parts.minimum)
+    assert torch.equal(whole.maximum, parts.maximum)

@@ -112,7 +112,7 @@ def test_paper_trains_150_epochs_with_a_drop_at_50(network):
         lr=1e-4,
         n_epochs=150,
         lr_milestones=(50,),
-        batch_size=64 if network == "gtsrb_LeNet" else 200,
+        batch_size=64 if network in ("gtsrb_LeNet", "deep_LeNet") else 200,
         weight_decay=1e-6,
         schedule="step",
     )
@@ -126,6 +126,7 @@ def test_paper_trains_150_epochs_with_a_drop_at_50(network):
         ("cifar10_LeNet", 350, 250, 0.5e-6),
         ("cifar10_LeNet_ELU", 350, 250, 0.5e-6),
         ("gtsrb_LeNet", 350, 250, 0.5e-6),
+        ("deep_LeNet", 350, 250, 0.5e-6),
     ],
 )
 def test_paper_pretrains_by_data_set(network, n_epochs, drop, weight_decay):
@@ -134,7 +135,7 @@ def test_paper_pretrains_by_data_set(network, n_epochs, drop, weight_decay):
         lr=1e-4,
         n_epochs=n_epochs,
         lr_milestones=(drop,),
-        batch_size=64 if network == "gtsrb_LeNet" else 200,
+        batch_size=64 if network in ("gtsrb_LeNet", "deep_LeNet") else 200,
         weight_decay=weight_decay,
         schedule="step",
     )
@@ -162,6 +163,13 @@ def test_fast_recipe_of_stop_signs_has_the_steps_of_a_digits():
         assert steps[0] == pytest.approx(steps[1], rel=0.05)
         assert b.batch_size == 64
         assert replace(b, n_epochs=a.n_epochs, batch_size=a.batch_size) == a
+
+
+def test_fast_recipe_of_large_pictures_takes_small_batches():
+    # As many steps from 200 pictures as 20 epochs of batches of 200 take from 2,000.
+    phase = Phase(lr=1e-3, n_epochs=20, batch_size=20, schedule="one-cycle")
+    recipe = get_recipe("fast", "deep_LeNet")
+    assert (recipe.pretraining, recipe.training) == (phase, phase)
 
 
 @pytest.mark.parametrize("network", NETWORKS)

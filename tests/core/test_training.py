@@ -444,3 +444,26 @@ def test_data_that_is_no_number():
         TrainingDivergedError, match="loss is nan in epoch 0 of pretraining"
     ):
         pretrain_autoencoder(network, x, Phase(n_epochs=2))
+
+
+# Large images ------------------------------------------------------------------------
+
+
+class Counts(nn.Module):
+    """Remembers how many samples came at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(len(x))
+        return x
+
+
+@pytest.mark.parametrize("score", [represent, reconstruction_scores])
+def test_of_large_images_fewer_are_scored_at_a_time(score):
+    images = torch.zeros(70, 1, 130, 130)  # 60 have the pixels of 250 of 64×64
+    network = Counts()
+    assert len(score(network, images)) == 70
+    assert network.seen == [60, 10]

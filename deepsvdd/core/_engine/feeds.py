@@ -27,7 +27,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from deepsvdd.core._engine.distributed import n_processes, share, total
 from deepsvdd.core.metrics import as_numpy
-from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.preprocessing import Preprocessor, at_a_time
 from deepsvdd.datasets.images import ImageArray
 from deepsvdd.datasets.samples import image_batch
 
@@ -62,7 +62,8 @@ class Feed(ABC):
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """Yield this process's share of the samples in order, (b, ...) or (M, b, ...).
 
-        Every process gets every W-th sample, of W processes.
+        Every process gets every W-th sample, of W processes; of large images, fewer
+        than ``batch_size`` come at a time.
         """
 
     def members(self, n: int) -> list[Feed]:
@@ -106,9 +107,11 @@ class InMemory(Feed):
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """Yield this process's share of the samples in order."""
         if self.n_stacked:
-            yield from self.x.split(batch_size, dim=1)
+            size = at_a_time(batch_size, self.x.shape[2:])
+            yield from self.x.split(size, dim=1)
         else:
-            yield from share(self.x).split(batch_size)
+            size = at_a_time(batch_size, self.x.shape[1:])
+            yield from share(self.x).split(size)
 
     def members(self, n: int) -> list[Feed]:
         """Return the feed of each of n networks."""
@@ -196,7 +199,7 @@ class Stream(Feed):
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """Yield this process's share of the images in order."""
-        size = min(batch_size, STREAMED_BATCH)
+        size = at_a_time(min(batch_size, STREAMED_BATCH), self.images.shape)
         return self.read(share(torch.arange(len(self))).split(size))
 
     def n_distinct(self) -> int:

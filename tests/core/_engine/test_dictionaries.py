@@ -39,9 +39,15 @@ def test_of_colours_a_filter_sees_each_channel_as_it_is():
     torch.testing.assert_close(atoms[:, 0], -atoms[:, 1], atol=0.02, rtol=0)
 
 
-@pytest.mark.parametrize("network", ["mnist_LeNet", "cifar10_LeNet"])
-def test_only_the_first_filters_change_and_a_seed_decides_how(network):
-    shape = (1, 28, 28) if network == "mnist_LeNet" else (3, 32, 32)
+@pytest.mark.parametrize(
+    ("network", "shape"),
+    [
+        ("mnist_LeNet", (1, 28, 28)),
+        ("cifar10_LeNet", (3, 32, 32)),
+        ("deep_LeNet", (3, 66, 40)),
+    ],
+)
+def test_only_the_first_filters_change_and_a_seed_decides_how(network, shape):
     rng = torch.Generator().manual_seed(0)
     feed = InMemory(torch.rand((40, *shape), generator=rng))
     states = []
@@ -78,7 +84,7 @@ def test_a_network_without_a_convolution_is_refused():
 
 def test_every_recipe_has_a_twin_with_a_dictionary():
     for name in ("paper", "fast", "quick"):
-        for network in ("mnist_LeNet", "cifar10_LeNet", "gtsrb_LeNet"):
+        for network in ("mnist_LeNet", "cifar10_LeNet", "gtsrb_LeNet", "deep_LeNet"):
             twin = get_recipe(f"{name}-dictionary", network)
             assert twin.first_layer == "dictionary"
             plain = get_recipe(name, network)

@@ -387,3 +387,17 @@ def test_a_data_set_of_vectors():
     x = torch.rand(10, 5)
     scores = fitted(TensorDataset(x)).anomaly_score(TensorDataset(x))
     np.testing.assert_array_equal(scores, fitted(x).anomaly_score(x))
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_of_large_images_fewer_come_at_a_time(stacked):
+    images = torch.zeros(70, 1, 130, 130)  # 60 have the pixels of 250 of 64×64
+    if stacked:
+        feed = InMemory(images[None], stacked=True)
+        assert [batch.shape[1] for batch in feed.in_order(250)] == [60, 10]
+        return
+    assert [len(batch) for batch in InMemory(images).in_order(250)] == [60, 10]
+    stream = Stream(
+        ImageArray(images.numpy()), (1, 130, 130), None, torch.device("cpu"), 0
+    )
+    assert [len(batch) for batch in stream.in_order(5000)] == [60, 10]

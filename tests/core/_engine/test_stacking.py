@@ -30,6 +30,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPES = {
     "mnist_LeNet": (1, 28, 28),
     "cifar10_LeNet": (3, 32, 32),
+    "deep_LeNet": (1, 66, 40),
     "mlp": (20,),
 }
 SEEDS = (3, 1, 4)
@@ -64,6 +65,7 @@ def difference(a, b):
         ("mnist_LeNet", "one-class"),
         ("mnist_LeNet", "soft-boundary"),
         ("cifar10_LeNet", "soft-boundary"),
+        ("deep_LeNet", "one-class"),
         ("mlp", "one-class"),
     ],
 )
