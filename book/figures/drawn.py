@@ -292,7 +292,7 @@ def ensemble(d):
         d.center(x, y)
         d.anomaly(end)
         d.text(x - 20, y + 34, f"$c_{index}$")
-        d.box(212, y - 17, 68, 34, f"$d_{index} / μ_{index}$", color=GREY)
+        d.box(212, y - 17, 68, 34, f"÷ $μ_{index}$", color=GREY)
         d.arrow((284, y), (306, 144 + 16 * k), color="ink")
     d.text(89, 224, "⋮")
     d.text(246, 224, "⋮")
@@ -449,11 +449,11 @@ STOPS = (
     ("4  Collapse", "ST"),
     ("5  Data", "SPT"),
     ("6  Pretraining", "S"),
-    ("7  One-class training", "SPT"),
-    ("8  Soft boundary", "SP"),
-    ("9  Speed", "P"),
+    ("7  One-class Deep SVDD", "SPT"),
+    ("8  Soft-boundary Deep SVDD", "SP"),
+    ("9  Making it fast", "P"),
     ("10  Evaluation", "SPT"),
-    ("11  Reproduction", ""),
+    ("11  Reproducing the paper", ""),
     ("12  Adversarial examples", ""),
     ("Questions", "P"),
 )

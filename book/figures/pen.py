@@ -1,10 +1,10 @@
 """A pen for the book's drawings: shapes and words as SVG, in the house's colours.
 
-A drawing is 360 units wide, as a phone's page is, so that a unit is about a pixel there.
-As a picture it stands on a white ground, and has colours for that: what shows it may be
-dark. Pages have the SVG itself (book/_ext/drawn.py), and their style sheet gives the
-classes `ground`, `paper`, `ink`, `muted` and `edge` the theme's colours. Lines and marks
-have colours that are told from both grounds, and keep them.
+A drawing is 360 units wide, as a phone's page is: a unit is about a pixel there. As a
+picture it stands on a white ground, in colours for that, as what shows it may be dark.
+Pages have the SVG itself (book/_ext/inline_drawings.py), and their style sheet gives
+the classes `ground`, `paper`, `ink`, `muted` and `edge` the theme's colours. Lines and
+marks have colours that are told from both grounds, and keep them.
 """
 
 import math
@@ -14,7 +14,7 @@ from html import escape
 from deepsvdd.core.plots import ANOMALY, CENTER, GREY, NORMAL, PALETTE
 
 WIDTH = 360
-SIZE, SMALL = 13, 11  # of words, and of their indices: readable on a phone
+SIZE, SMALL = 13, 11.5  # of words, and of their indices: readable on a phone
 HELD_OUT = PALETTE[2]  # green
 # The theme's own in its light scheme.
 GROUND, INK, MUTED = "#ffffff", "#222832", "#48566b"
@@ -44,7 +44,8 @@ def pieces(words):
     """
     for part, text in enumerate(words.split("$")):
         if part % 2 == 0:
-            yield text, False, 0
+            if text:
+                yield text, False, 0
             continue
         for mark, group, letter, plain in re.findall(
             r"([_^])(?:\{([^}]*)\}|(.))|([^_^]+)", text

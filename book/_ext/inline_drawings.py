@@ -29,15 +29,7 @@ def replace(app, doctree, page):
             image.replace_self(nodes.raw("", inline(text, image["alt"]), format="html"))
 
 
-def note(app, doctree):
-    """Build a page anew when a drawing of it has changed."""
-    for image in doctree.findall(nodes.image):
-        if image["uri"].startswith(FOLDER):
-            app.env.note_dependency(image["uri"])
-
-
 def setup(app):
     """Come after the readers' notebooks."""
-    app.connect("doctree-read", note)
     app.connect("doctree-resolved", replace, priority=1000)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
