@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from deepsvdd import build_autoencoder
 from tests import ROOT
 from tests.book.conftest import browsers
 
@@ -179,10 +180,33 @@ def test_no_word_is_cut_off_or_covers_another():
     with browsers.chromium() as browser:
         page = browser.new_page(viewport={"width": 390, "height": 844})
         for path in FILES:
-            page.set_content(path.read_text("utf-8"))
+            text = path.read_text("utf-8")
+            page.set_content(text)
+            assert page.evaluate(LAYOUT) == [], path.stem
+            # On another machine letters may be wider: these are the widest.
+            page.set_content(text.replace("sans-serif", "DejaVu Sans"))
             assert page.evaluate(LAYOUT) == [], path.stem
         page.set_content('<svg width="90"><text>Cut off</text></svg>')
         assert page.evaluate(LAYOUT) == ["outside: Cut off"]  # it finds what it seeks
+
+
+def test_the_drawn_network_is_the_packages():
+    autoencoder = build_autoencoder("mnist_LeNet", (1, 28, 28))
+    halves = (autoencoder.encoder, autoencoder.decoder)
+    weights = [sum(w.numel() for w in half.parameters()) for half in halves]
+    first, second = (conv.out_channels for conv in autoencoder.encoder.convs)
+    words = "|".join(
+        "".join(element.itertext())
+        for element in elements(ROOT / "book/figures/drawn/network.svg")
+        if tag(element) == "text"
+    )
+    for number in weights:
+        assert f"{number:,}" in words
+    for shape in (f"{first} × 14 × 14", f"{second} × 7 × 7", f"{second} × 8 × 8"):
+        assert shape in words
+    code = autoencoder.encoder.head.out_features
+    assert f"{code} numbers" in words
+    assert f"{code // 16} × 4 × 4" in words
 
 
 def test_mathematics_is_written_as_such():
