@@ -26,7 +26,7 @@ PLACE = plain.Place(
     page="a-page",
     address="https://example.org/book/latest/a-page.html",
     pictures="https://example.org/raw/book/",
-    numbers={"theorem": {"thm": (2, 1)}},
+    numbers={"theorem": {"thm": (2, 1)}, "figure": {"fig": (2, 3)}},
     equations={},
 )
 
@@ -113,6 +113,19 @@ def test_a_bar_ends_no_cell_of_a_table(writer):
         "| --- | --- |",
         r"| $\vert x\vert$ | $\Vert y\Vert$ |",
     ]
+
+
+def test_a_figure_has_its_number(writer):
+    def figure(*parts, **names):
+        image = nodes.image(uri="figures/a.svg", alt="A [b]")
+        return nodes.figure("", image, *parts, **names)
+
+    caption = nodes.caption("", "Of ", nodes.math("", "x"), nodes.Text("."))
+    picture = r"![A \[b\]](https://example.org/raw/book/figures/a.svg)"
+    numbered = figure(caption, ids=["fig"])
+    assert writer.block(numbered) == f"{picture}\n\n*Fig. 2.3. Of $x$.*"
+    assert writer.block(figure(caption.deepcopy())) == f"{picture}\n\n*Of $x$.*"
+    assert writer.block(figure()) == picture
 
 
 def test_an_unknown_role_is_named_with_file_and_cell(writer):
@@ -324,6 +337,25 @@ def test_links_lead_to_pages_and_places_that_exist(made, name):
         assert link.startswith("https://") or (site / "notebooks" / link).exists(), link
     for picture in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", text):
         assert (ROOT / "book" / picture.partition("/raw/main/book/")[2]).is_file()
+
+
+def test_drawings_are_pictures_with_numbers(made):
+    """A notebook has no theme to follow: the file, on a ground of its own."""
+    found = {}
+    for name, notebook in made.items():
+        text = "\n\n".join(markdown(notebook))
+        assert "<svg" not in text
+        for match in re.finditer(
+            r"!\[(.+)\]\((https://.+/raw/main/book/figures/drawn/\w+\.svg)\)"
+            r"\n\n\*(Fig\. [\d.]+)\. \S",
+            text,
+        ):
+            found[match[2].rsplit("/", 1)[-1]] = match[1]
+            assert text.count(match[3]) >= 2, (name, match[3])  # the text refers to it
+    assert sorted(found) == sorted(
+        path.name for path in (ROOT / "book/figures/drawn").iterdir()
+    )
+    assert all(len(alt) > 100 for alt in found.values())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -74,8 +74,8 @@ def prompt(cell):
 
 def caption(node, plain):
     """Write the caption of a cell's picture, if it has one."""
-    for found in node.findall(nodes.caption):
-        return f"*{plain.inlines(found).strip()}*"
+    for figure in node.findall(nodes.figure):
+        return plain.caption(figure)
     return ""
 
 

@@ -204,10 +204,18 @@ class Plain:
         return "\n\n".join(map(asked, questions))
 
     def block_figure(self, node, inside):
-        picture, *rest = node.children
-        captions = [self.inlines(part) for part in rest if part.tagname == "caption"]
-        written = self.block_image(picture, inside)
-        return "\n\n".join([written, *(f"*{text.strip()}*" for text in captions)])
+        picture, *_ = node.children
+        parts = [self.block_image(picture, inside), self.caption(node)]
+        return "\n\n".join(part for part in parts if part)
+
+    def caption(self, figure):
+        """Write the caption of a figure, if it has one, with its number."""
+        for caption in figure.findall(nodes.caption):
+            label = next(iter(figure["ids"]), None)
+            number = self.place.numbers.get("figure", {}).get(label, ())
+            head = f"Fig. {'.'.join(map(str, number))}. " if number else ""
+            return around(head + self.inlines(caption), "*")
+        return ""
 
     def block_image(self, node, inside):
         alt = SPECIAL.sub(r"\\\1", one_line(node.get("alt", "")))
