@@ -160,7 +160,8 @@ def _notes(image: Image.Image) -> list[str]:
     # The further pictures of an MPO, a phone's JPEG, are previews and depths.
     if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
         notes.append(MORE_PAGES)
-    raw_mode = str(image.tile[0][3]) if image.tile else ""
+    tiles = getattr(image, "tile", ())  # how each part of the pixels is packed
+    raw_mode = str(tiles[0][3]) if tiles else ""
     if "16" in raw_mode and image.mode not in ("I", "F") and "I;" not in image.mode:
         notes.append(DEEP_COLOURS)
     if not _white(image):
