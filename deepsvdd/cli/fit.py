@@ -99,7 +99,7 @@ def command(input: Path, model: Path, **options: Any) -> None:
     every = options.pop("checkpoint_every")
     folder = model.with_name(model.name + ".checkpoints")
     reading = {name: options.pop(name) for name in ("size", "grey", "key", "stream")}
-    left_out = LeftOut(options.pop("strict"), "files" if input.is_dir() else "rows")
+    left_out = LeftOut(options.pop("strict"), "files" if input.is_dir() else "samples")
     detector = DeepSVDD(
         random_state=options.pop("seed"),
         checkpoint_dir=folder if every else None,

@@ -130,11 +130,10 @@ def read_batches(
     else:
         samples = as_samples(path, read_array(path, key), shape)
         names = [str(index) for index in range(len(samples))]
-    all_usable = usable_rows(samples, path, left_out)
     size = VECTORS_AT_ONCE if len(shape) == 1 else PICTURES_AT_ONCE
     for start in range(0, len(samples), size):
         part = slice(start, start + size)
-        usable = all_usable[part]
+        usable = usable_rows(samples[part], path, left_out, start)
         yield Batch(names[part], usable, samples[part][usable])
 
 
@@ -182,11 +181,17 @@ def readable(
         yield file, pixels
 
 
-def usable_rows(samples: Any, path: Path, left_out: LeftOut) -> NDArray[np.bool_]:
-    """Tell which samples (n, ...) have only finite numbers, of images up to ±10¹⁵."""
+def usable_rows(
+    samples: Any, path: Path, left_out: LeftOut, offset: int = 0
+) -> NDArray[np.bool_]:
+    """Tell which samples (n, ...) have only finite numbers, of images up to ±10¹⁵.
+
+    The offset is added to their indices in messages.
+    """
+    size = PICTURES_AT_ONCE
     parts = [
-        _usable(samples[start : start + PICTURES_AT_ONCE], start, path, left_out)
-        for start in range(0, len(samples), PICTURES_AT_ONCE)
+        _usable(samples[start : start + size], offset + start, path, left_out)
+        for start in range(0, len(samples), size)
     ]
     return np.concatenate(parts) if parts else np.ones(0, dtype=bool)
 

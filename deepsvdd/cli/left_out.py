@@ -29,7 +29,7 @@ class LeftOut:
     stop : bool
         Raise ValueError at the first that would be left out.
     what : str
-        "files" or "rows".
+        "files" or "samples".
     """
 
     def __init__(self, stop: bool, what: str) -> None:

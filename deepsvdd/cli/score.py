@@ -61,7 +61,7 @@ def command(
     """
     if threshold is not None and math.isnan(threshold):
         raise ValueError(f"threshold must be a number; got {threshold}")
-    left_out = LeftOut(strict, "files" if kind_of(input) == "images" else "rows")
+    left_out = LeftOut(strict, "files" if kind_of(input) == "images" else "samples")
     if output:
         check_output(output, model, input)
     detector = DeepSVDD.load(model, device=device)

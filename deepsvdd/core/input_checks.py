@@ -19,7 +19,7 @@ from deepsvdd.core.networks import NETWORKS
 from deepsvdd.core.preprocessing import METHODS
 from deepsvdd.core.recipes import RECIPES, Recipe, is_number, is_whole, require
 from deepsvdd.core.training import OBJECTIVES
-from deepsvdd.datasets.samples import image_batch
+from deepsvdd.datasets.samples import image_batch, refuse_foreign
 
 Samples = ArrayLike | Tensor | Dataset[Any]
 
@@ -99,6 +99,7 @@ def check_samples(
     ValueError
         If X is unusable.
     """
+    refuse_foreign(X)
     least = 2 if expected is None else 1
     streamed = as_images(X)
     if streamed is not None:

@@ -85,7 +85,7 @@ class ImageFolder(Dataset[Pixels]):
             return read_picture(self.files[index], self.shape, resize=True)[0]
         except UnreadableImageError as error:
             raise UnreadableImageError(
-                f"X holds an unreadable image: {error}"
+                f"X holds an unreadable image, {error}"
             ) from None
 
     def leave_out_unreadable(self) -> Counter[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from torch.utils.data import DataLoader
 
 Shape = tuple[int, ...]
 LARGEST = 1e15  # that the sum of the squares of an image's pixels be one of float32
@@ -59,6 +61,35 @@ def image_batch(
     if 0 in array.shape:
         raise ValueError(f"X must hold at least one image; got shape {shape}")
     return array
+
+
+def refuse_foreign(X: Any) -> None:
+    """Raise ValueError for what holds samples, or leads to some, but is none itself.
+
+    Parameters
+    ----------
+    X : object
+        What a user gave as samples.
+
+    Raises
+    ------
+    ValueError
+        If X is a path, a torch DataLoader, a polars LazyFrame or an iterator; the
+        message says what to give instead.
+    """
+    fix = ""
+    if isinstance(X, str | os.PathLike):
+        fix = "load it, with numpy.load or deepsvdd.ImageFolder, or run `deepsvdd fit`"
+    elif isinstance(X, DataLoader):
+        fix = "give its data set, loader.dataset, which is read in batches, too"
+    elif type(X).__name__ == "LazyFrame":
+        fix = "give X.collect()"
+    elif hasattr(X, "__next__"):
+        fix = "give a list or an array of what it yields"
+    if fix:
+        raise ValueError(
+            f"X must be an array, a table or a data set; got {type(X).__name__}: {fix}"
+        )
 
 
 def _as_float32(
