@@ -111,7 +111,7 @@ def command(input: Path, model: Path, **options: Any) -> None:
     resolve_device(options["device"])
     source = open_source(input, options["network"], **reading)
     require_writable(model)
-    files = source.files if isinstance(source, ImageFolder) else ()
+    files = (*source.files, *source.left_out) if isinstance(source, ImageFolder) else ()
     refuse_output_as_input(model, input, *files)
     with process_group():
         first = rank() == 0

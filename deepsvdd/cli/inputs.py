@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import stat
 import zipfile
 import zlib
@@ -246,6 +247,8 @@ def _array(path: Path, key: str | None, usual: tuple[str, ...]) -> NDArray[Any]:
         return np.load(path, allow_pickle=False, mmap_mode="r")
     with zipfile.ZipFile(path) as archive:
         names = [name.removesuffix(".npy") for name in archive.namelist()]
+        if not names:
+            raise ValueError("it holds no array")
         if key is None:
             named = [name for name in usual if name in names]
             if not named and len(names) != 1:
@@ -268,10 +271,10 @@ def _check_header(file: IO[bytes], size: int) -> None:
         form.read_array_header_1_0 if version == (1, 0) else form.read_array_header_2_0
     )
     shape, _, dtype = read(file)
-    declared = dtype.itemsize
-    for side in shape:
-        declared *= side
-    if declared > size and not dtype.hasobject:
+    if dtype.hasobject:
+        raise ValueError("it holds objects of Python, which are not loaded")
+    declared = dtype.itemsize * math.prod(shape)
+    if declared > size or min(shape, default=0) < 0:
         raise ValueError(
             f"it declares an array of shape {shape}, {declared:,} bytes, and holds "
             f"{size:,}"

@@ -139,8 +139,8 @@ class Table:
             scores[batch.usable] = self.detector.anomaly_score(batch.samples)
         for index in np.flatnonzero(batch.usable & ~np.isfinite(scores)):
             self.left_out.add(
-                f"{batch.names[index]!r}, with numbers so far from the training data's "
-                f"that its score is {scores[index]}"
+                f"sample {batch.names[index]!r} is so far from the training data that "
+                f"its score is {scores[index]}"
             )
         scored = np.isfinite(scores)
         anomalous = scored & (scores > self.threshold)

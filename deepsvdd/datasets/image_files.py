@@ -95,15 +95,19 @@ def read_image(source: Source, shape: Shape, resize: bool = False) -> Pixels:
 
 
 def read_picture(
-    source: Source, shape: Shape, resize: bool
+    source: Source, shape: Shape, resize: bool, check: bool = True
 ) -> tuple[Pixels, list[str]]:
-    """Read one picture, and tell what was left out of it, for :func:`read_image`."""
+    """Read one picture, and tell what was left out of it, for :func:`read_image`.
+
+    The check for damage that Pillow passes over takes about as long as the reading.
+    """
     from PIL import Image
 
     try:
         with _opened(source) as file, Image.open(file) as image:
             notes = _notes(image)
-            _check_whole(image, file)
+            if check:
+                _check_whole(image, file)
             image.load()
             picture = _shown(image, shape[0])
         return _pixels(_resized(picture, shape, resize), shape[0]), notes

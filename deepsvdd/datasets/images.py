@@ -74,6 +74,7 @@ class ImageFolder(Dataset[Pixels]):
         self.files = [file for file, reason in found.items() if not reason]
         self.left_out = {file: reason for file, reason in found.items() if reason}
         self.shape: Shape = (1 if grey else 3, *sides)
+        self._whole: set[Path] = set()  # need not be checked for damage in every epoch
 
     def __len__(self) -> int:
         """Count the images."""
@@ -81,12 +82,16 @@ class ImageFolder(Dataset[Pixels]):
 
     def __getitem__(self, index: int) -> Pixels:
         """Read one image, (c, h, w)."""
+        file = self.files[index]
         try:
-            return read_picture(self.files[index], self.shape, resize=True)[0]
+            check = file not in self._whole
+            pixels, _ = read_picture(file, self.shape, resize=True, check=check)
         except UnreadableImageError as error:
             raise UnreadableImageError(
                 f"X holds an unreadable image, {error}"
             ) from None
+        self._whole.add(file)
+        return pixels
 
     def leave_out_unreadable(self) -> Counter[str]:
         """Read each file once, and move those that cannot be read to ``left_out``.

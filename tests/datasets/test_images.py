@@ -102,3 +102,15 @@ def test_pictures_of_16_bits_among_others_share_their_scale(tmp_path):
     Image.fromarray(picture.astype(np.uint16) * 257).save(tmp_path / "b.png")
     first, second = ImageFolder(tmp_path, 8, grey=True)
     np.testing.assert_array_equal(first, second)
+
+
+def test_a_picture_is_checked_for_damage_once(tmp_path, monkeypatch):
+    Image.new("L", (8, 8)).save(tmp_path / "a.png")
+    checked = []
+    monkeypatch.setattr(
+        "deepsvdd.datasets.image_files._check_whole", lambda *_: checked.append(1)
+    )
+    images = ImageFolder(tmp_path, 8)
+    for _ in range(3):
+        assert images[0].shape == (3, 8, 8)
+    assert checked == [1]
