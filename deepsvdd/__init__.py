@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from deepsvdd.core.training import train_hyperspheres as train_hyperspheres
     from deepsvdd.datasets.images import ImageArray as ImageArray
     from deepsvdd.datasets.images import ImageFolder as ImageFolder
+    from deepsvdd.datasets.images import read_image as read_image
     from deepsvdd.datasets.loading import load_dataset as load_dataset
     from deepsvdd.datasets.splits import Dataset as Dataset
     from deepsvdd.datasets.splits import Split as Split
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from deepsvdd.errors import ModelFileError as ModelFileError
     from deepsvdd.errors import ProcessLostError as ProcessLostError
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
+    from deepsvdd.errors import UnreadableImageError as UnreadableImageError
 
 _HOMES = {
     "ArchitectureError": "errors",
@@ -80,6 +82,7 @@ _HOMES = {
     "Recipe": "core.recipes",
     "Split": "datasets.splits",
     "TrainingDivergedError": "errors",
+    "UnreadableImageError": "errors",
     "build_autoencoder": "core.networks",
     "check_architecture": "core.architecture",
     "get_recipe": "core.recipes",
@@ -90,6 +93,7 @@ _HOMES = {
     "pretrain_autoencoders": "core.training",
     "process_group": "core._engine.distributed",
     "optimise": "core.loop",
+    "read_image": "datasets.images",
     "represent": "core.training",
     "train_hypersphere": "core.training",
     "train_hyperspheres": "core.training",

@@ -12,6 +12,10 @@ class TrainingDivergedError(FloatingPointError):
     """The loss became NaN or infinite during training."""
 
 
+class UnreadableImageError(ValueError):
+    """A file or bytes that are no picture, or a damaged one; the message says why."""
+
+
 class ModelFileError(ValueError):
     """A model file that is truncated, tampered with, or of another format."""
 

@@ -20,7 +20,7 @@ EXTRAS = {
     "run": set(),
     "course": {"course"},
     "book": {"book", "course"},
-    "test": {"book", "cluster", "adversarial", "course", "test", "dev"},
+    "test": {"book", "tables", "cluster", "adversarial", "course", "test", "dev"},
 }
 
 

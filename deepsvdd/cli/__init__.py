@@ -9,7 +9,9 @@ its name in ``COMMANDS``). Besides the commands ``train``, ``fit``, ``score``,
 module     holds
 ========== ==========================================================================
 options    options that several commands have
-inputs     reading what is to be trained on or scored: arrays, images, folders
+inputs     reading what is to be trained on or scored: arrays, tables, images, folders
+tables     reading CSV and Parquet
+left_out   what could not be read or scored: named, counted, told by the exit status
 config     the settings of ``train``: where each comes from, and config.json
 run_log    what ``train`` says, on the terminal and in log.txt
 pictures   the pictures of ``train``, and drawing to a file, as ``report`` does, too
@@ -35,10 +37,14 @@ COMMANDS = (
 )
 # Their messages tell the fix.
 TOLD = (
-    *(ValueError, ArithmeticError, OSError),
+    *(ValueError, ArithmeticError, OSError, EOFError),
     *(DataUnavailableError, OldDependencyError),
 )
 LONGEST = 400  # characters of a message about what was given
+OUT_OF_MEMORY = (
+    "out of memory: use smaller or fewer images, or --stream with fit, or end other "
+    "programs"
+)
 
 
 class Commands(click.Group):
@@ -71,12 +77,23 @@ class Commands(click.Group):
         except click.UsageError as error:
             if len(error.message) > LONGEST:  # it repeats what was given
                 half = LONGEST // 2
-                error.message = f"{error.message[:half]} … {error.message[-half:]}"
+                short = f"{error.message[:half]} … {error.message[-half:]}"
+                error.message = short  # type: ignore[misc]
             raise
         except TOLD as error:
             if isinstance(error, BrokenPipeError):
                 raise
             raise click.ClickException(str(error)) from error
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise click.ClickException(OUT_OF_MEMORY) from error
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error is of numpy's or torch's memory, on a CPU or a GPU."""
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(w in str(error) for w in words)
 
 
 def show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

@@ -28,7 +28,7 @@ from deepsvdd.reproduction.provenance import provenance
 
 @click.command(name="attack", short_help="Make adversarial examples of one class.")
 @click.argument("dataset_name", type=click.Choice(DATASETS), metavar="DATASET")
-@click.argument("output", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("output", type=shared.output_path())
 @click.option("--normal_class", required=True, help="Class to attack, number or name.")
 @click.option(
     "--n",
@@ -62,7 +62,7 @@ from deepsvdd.reproduction.provenance import provenance
 @click.option(
     "--classifier",
     "classifier_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=shared.output_path(),
     help="File of the classifier; if there is none, one is trained and saved there.  "
     "[default: beside OUTPUT]",
 )

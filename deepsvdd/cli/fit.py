@@ -8,21 +8,31 @@ from typing import Any
 
 import click
 import numpy as np
+import torch
 
 from deepsvdd.cli import options as shared
-from deepsvdd.cli.inputs import read_array, refuse_idle
+from deepsvdd.cli.inputs import (
+    kind_of,
+    read_array,
+    readable,
+    refuse_idle,
+    usable_rows,
+)
+from deepsvdd.cli.left_out import LeftOut, strict
+from deepsvdd.cli.tables import read_table
+from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.distributed import process_group, rank
-from deepsvdd.core._engine.feeds import read_images
 from deepsvdd.core.estimator import DeepSVDD
-from deepsvdd.core.networks import NETWORKS
+from deepsvdd.core.networks import NETWORKS, build_autoencoder, default_network
 from deepsvdd.core.recipes import RECIPES
 from deepsvdd.core.training import OBJECTIVES
 from deepsvdd.datasets.images import ImageArray, ImageFolder
+from deepsvdd.files import refuse_output_as_input, require_writable
 
 
 @click.command(name="fit", short_help="Train on normal images or arrays of your own.")
 @click.argument("input", type=click.Path(exists=True, path_type=Path))
-@click.argument("model", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("model", type=shared.output_path())
 @click.option(
     "--size",
     type=int,
@@ -66,6 +76,7 @@ from deepsvdd.datasets.images import ImageArray, ImageFolder
     help="Networks to train and average: more are better, and slower.",
 )
 @click.option("--seed", default=0, show_default=True)
+@strict
 @shared.device
 @shared.precision
 @click.option(
@@ -78,8 +89,10 @@ from deepsvdd.datasets.images import ImageArray, ImageFolder
 def command(input: Path, model: Path, **options: Any) -> None:
     """Train a detector on what is normal, and write it to the file MODEL.
 
-    INPUT is a folder with images (subfolders too), or an .npy or .npz file with images
-    (n, h, w) or (n, c, h, w) or vectors (n, d). All of it counts as normal.
+    INPUT is a folder with images (subfolders too), an .npy or .npz file with images
+    (n, h, w) or (n, c, h, w) or vectors (n, d), or a table of numbers (.csv, .parquet)
+    with column names. All of it counts as normal. Files and rows that cannot be used
+    are named and left out, and the exit status is then 3.
 
     \b
     deepsvdd fit good_parts/ parts.safetensors --size 32 --n_members 3
@@ -90,6 +103,7 @@ def command(input: Path, model: Path, **options: Any) -> None:
     every = options.pop("checkpoint_every")
     folder = model.with_name(model.name + ".checkpoints")
     reading = {name: options.pop(name) for name in ("size", "grey", "key", "stream")}
+    left_out = LeftOut(options.pop("strict"), "files" if input.is_dir() else "samples")
     detector = DeepSVDD(
         random_state=options.pop("seed"),
         checkpoint_dir=folder if every else None,
@@ -98,9 +112,15 @@ def command(input: Path, model: Path, **options: Any) -> None:
         **options,
     )
     detector.check_parameters()
+    resolve_device(options["device"])
+    source = open_source(input, options["network"], **reading)
+    require_writable(model)
+    files = (*source.files, *source.left_out) if isinstance(source, ImageFolder) else ()
+    refuse_output_as_input(model, input, *files)
     with process_group():
         first = rank() == 0
-        detector.fit(normal_data(input, **reading))
+        data, n = normal_data(source, left_out, reading["stream"], input)
+        detector.fit(data)
     if not first:
         return
     detector.save(model)
@@ -110,27 +130,64 @@ def command(input: Path, model: Path, **options: Any) -> None:
         f"{model}: {detector.network_} for samples of {shape}, "
         f"{len(detector.members_)} member(s), threshold {detector.threshold_:.6g}"
     )
+    left_out.finish(n)
+
+
+def open_source(
+    path: Path,
+    network: str,
+    size: int | None,
+    grey: bool,
+    key: str | None,
+    stream: bool,
+) -> Any:
+    """Find images, or read an array or a table; check all that needs no pixels."""
+    refuse_idle(path, key=key, size=size, grey=grey)
+    kind = kind_of(path)
+    if kind == "images":
+        if not path.is_dir():
+            raise ValueError(
+                f"INPUT must be a folder, .npy, .npz, .csv or .parquet; got '{path}'"
+            )
+        images = ImageFolder(path, 32 if size is None else size, grey=grey)
+        with torch.device("meta"):  # refuses sizes, and takes no memory
+            name = default_network(images.shape) if network == "auto" else network
+            build_autoencoder(name, images.shape)
+        return images
+    if stream and path.suffix.lower() != ".npy":
+        why = ", which is compressed" if path.suffix.lower() == ".npz" else ""
+        raise ValueError(
+            f"stream must go without {path.suffix}{why}; got '{path}': save the array "
+            "with np.save"
+        )
+    if kind == "tables":
+        return read_table(path)
+    return read_array(path, key, ("x_train", "x", "X"))
 
 
 def normal_data(
-    path: Path, size: int | None, grey: bool, key: str | None, stream: bool
-) -> Any:
-    """Read training data, or prepare to stream it."""
-    refuse_idle(path, key=key, size=size, grey=grey)
-    if path.is_dir():
-        images = ImageFolder(path, 32 if size is None else size, grey=grey)
-        return images if stream else read_images(images, range(len(images)))
-    if path.suffix.lower() not in (".npy", ".npz"):
-        raise ValueError(f"INPUT must be a folder, .npy or .npz; got '{path}'")
-    if stream and path.suffix.lower() == ".npz":
+    source: Any, left_out: LeftOut, stream: bool, path: Path
+) -> tuple[Any, int]:
+    """Return training data, without what cannot be used, and how many there were.
+
+    Images to be streamed are read once before, so that no bad one ends the training.
+    """
+    if not isinstance(source, ImageFolder):
+        if stream:  # vectors are not
+            return ImageArray(source) if source.ndim > 2 else source, len(source)
+        usable = usable_rows(source, path, left_out)
+        return source[usable], len(source)
+    files = dict.fromkeys(source.files, "") | source.left_out
+    images: list[Any] = []
+    source.files = []
+    for file, pixels in readable(files, source.shape, left_out, resize=True):
+        if pixels is not None:
+            source.files.append(file)
+            if not stream:
+                images.append(pixels)
+    if len(source) < 2:
+        reasons = "".join(f"; first: {reason}" for reason in left_out.reasons[:1])
         raise ValueError(
-            f"stream must go without .npz, which is compressed; got '{path}': save the "
-            "array with np.save"
+            f"'{path}' must hold at least 2 readable images; got {len(source)}{reasons}"
         )
-    if not stream:
-        return read_array(path, key, ("x_train", "x", "X"))
-    try:
-        array = np.load(path, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise ValueError(f"cannot read '{path}': {error}") from None
-    return ImageArray(array) if array.ndim > 2 else array  # vectors are not streamed
+    return (source if stream else np.stack(images)), len(files)

@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 
 from deepsvdd.core._engine.devices import PRECISIONS
+
+
+class OutputPath(click.Path):
+    """A path to write to; an empty text, as of an unset variable, is none."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:
+        """Refuse what would be the working folder by mistake."""
+        if value == "":
+            self.fail("it is empty: name a file or folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+def output_path(folder: bool = False) -> OutputPath:
+    """Take a path of a file, or a folder, that may be written."""
+    # Whether a folder stands in a file's place is told when it is to be written.
+    return OutputPath(path_type=Path, file_okay=not folder)
+
 
 data_path = click.option(
     "--data_path", type=click.Path(file_okay=False), help="Folder of the data sets."

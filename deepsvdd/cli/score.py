@@ -5,25 +5,35 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 
-from deepsvdd.cli.inputs import read_input
+from deepsvdd.cli import options as shared
+from deepsvdd.cli.inputs import Batch, input_files, kind_of, read_batches
+from deepsvdd.cli.left_out import LeftOut, strict, warn
 from deepsvdd.core.estimator import DeepSVDD
-from deepsvdd.files import write_text
+from deepsvdd.files import (
+    growing_text,
+    part_of,
+    refuse_output_as_input,
+    require_writable,
+)
+
+UNSCORED = "unscored"  # the label of what has no score
 
 
 @click.command(name="score", short_help="Score arrays or images with a trained model.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("input", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="CSV file to write."
-)
+@click.option("-o", "--output", type=shared.output_path(), help="CSV file to write.")
 @click.option("--threshold", type=float, help="Score above which: an anomaly.")
 @click.option("--key", help="Array in an .npz (x_test, x or X if not given).")
 @click.option("--resize", is_flag=True, help="Resize image files to the model's size.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, …")
+@strict
+@shared.device
 def command(
     model: Path,
     input: Path,
@@ -31,14 +41,19 @@ def command(
     threshold: float | None,
     key: str | None,
     resize: bool,
+    strict: bool,
     device: str,
 ) -> None:
     """Write a CSV with an anomaly score and a label for each sample of INPUT.
 
-    INPUT is an .npy or .npz file, an image, or a folder with images (subfolders too).
-    Larger scores are more anomalous; the label compares the score with the threshold
-    that training left in the model, or with yours. Without --output the CSV goes to
-    standard output.
+    INPUT is an .npy or .npz file, a table (.csv, .parquet) with the columns that the
+    model was trained on, an image, or a folder with images (subfolders too). Larger
+    scores are more anomalous; the label compares the score with the threshold that
+    training left in the model, or with yours.
+
+    Rows are written as they come, to standard output or to OUTPUT.part, which becomes
+    OUTPUT when all are there. What cannot be read or scored has an empty score and the
+    label "unscored"; its file or row is named, and the exit status is 3.
 
     \b
     deepsvdd score runs/a/model.safetensors my_images/ --resize -o scores.csv
@@ -46,23 +61,121 @@ def command(
     """
     if threshold is not None and math.isnan(threshold):
         raise ValueError(f"threshold must be a number; got {threshold}")
+    left_out = LeftOut(strict, "files" if kind_of(input) == "images" else "samples")
+    if output:
+        check_output(output, model, input)
     detector = DeepSVDD.load(model, device=device)
     if threshold is None:
         threshold = detector.threshold_
-    names, samples = read_input(input, detector.input_shape_, key, resize)
-    scores = detector.anomaly_score(samples)
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["sample", "score", "label"])
-    for name, score in zip(names, scores, strict=True):
-        label = "anomaly" if score > threshold else "normal"
-        writer.writerow([name, f"{score:.9g}", label])
-    if output is None:
-        click.echo(table.getvalue(), nl=False)
-        return
-    write_text(output, table.getvalue())
-    anomalies = int((scores > threshold).sum())
-    click.echo(
-        f"{output}: {len(scores)} samples, {anomalies} above the threshold "
-        f"{threshold:.6g}"
+    columns = getattr(detector, "feature_names_in_", None)
+    batches = read_batches(
+        input,
+        detector.input_shape_,
+        None if columns is None else list(columns),
+        left_out,
+        key=key,
+        resize=resize,
     )
+    table = Table(detector, threshold, left_out)
+    parts = table.parts(batches, input)
+    if output is None:
+        for text in parts:
+            click.echo(text, nl=False)
+    else:
+        write(output, parts, table)
+        click.echo(
+            f"{output}: {table.n_rows} samples, {table.n_anomalies} above the "
+            f"threshold {threshold:.6g}"
+        )
+    left_out.finish(table.n_rows)
+
+
+def check_output(output: Path, model: Path, input: Path) -> None:
+    """Refuse an output that cannot be written, or that would destroy an input."""
+    require_writable(output)
+    files = input_files(input)
+    for written in (output, part_of(output)):
+        refuse_output_as_input(written, model, input, *files)
+
+
+class Table:
+    """Turns samples into lines of CSV, and counts them.
+
+    Attributes
+    ----------
+    n_rows, n_scored, n_anomalies : int
+        Lines, those with a score, and those above the threshold.
+    """
+
+    def __init__(self, detector: DeepSVDD, threshold: float, left_out: LeftOut) -> None:
+        self.detector = detector
+        self.threshold = threshold
+        self.left_out = left_out
+        self.n_rows = self.n_scored = self.n_anomalies = 0
+
+    def parts(self, batches: Iterable[Batch], input: Path) -> Iterator[str]:
+        """Yield the table piece by piece; nothing until there is a score.
+
+        Raises
+        ------
+        ValueError
+            If there is none in the end.
+        """
+        text = csv_line("sample", "score", "label")
+        for batch in batches:
+            text += self._lines(batch)
+            if self.n_scored:
+                yield text
+                text = ""
+        if not self.n_scored:
+            what = "readable image" if kind_of(input) == "images" else "usable sample"
+            reasons = self.left_out.reasons
+            first = f"; first: {reasons[0]}" if reasons else ""
+            raise ValueError(f"no {what} in '{input}'{first}")
+
+    def _lines(self, batch: Batch) -> str:
+        scores = np.full(len(batch.names), np.nan)
+        if batch.usable.any():
+            scores[batch.usable] = self.detector.anomaly_score(batch.samples)
+        for index in np.flatnonzero(batch.usable & ~np.isfinite(scores)):
+            self.left_out.add(
+                f"sample {batch.names[index]!r} is so far from the training data that "
+                f"its score is {scores[index]}"
+            )
+        scored = np.isfinite(scores)
+        anomalous = scored & (scores > self.threshold)
+        self.n_rows += len(scores)
+        self.n_scored += int(scored.sum())
+        self.n_anomalies += int(anomalous.sum())
+        labels = np.where(anomalous, "anomaly", np.where(scored, "normal", UNSCORED))
+        return "".join(
+            csv_line(name, f"{score:.9g}" if fine else "", label)
+            for name, score, fine, label in zip(
+                batch.names, scores, scored, labels, strict=True
+            )
+        )
+
+
+def csv_line(*fields: str) -> str:
+    """Write one line, with quotes where they are needed."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(fields)
+    return line.getvalue()
+
+
+def write(output: Path, parts: Iterator[str], table: Table) -> None:
+    """Write what comes as it comes; if it ends too soon, say where it is."""
+    text = next(parts)  # no file is begun before something is scored
+    written = 0
+    try:
+        with growing_text(output) as file:
+            file.write(text)
+            written = table.n_rows
+            for text in parts:
+                file.flush()
+                file.write(text)
+                written = table.n_rows
+    except BaseException:
+        if written:
+            warn(f"not finished: the rows that were scored are in '{part_of(output)}'")
+        raise

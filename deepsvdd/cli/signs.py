@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from deepsvdd.cli import options as shared
+from deepsvdd.files import require_writable
+
 
 def number(name: str, default: int, what: str) -> Any:
     """Declare a number of signs."""
@@ -20,7 +23,7 @@ def number(name: str, default: int, what: str) -> Any:
 
 
 @click.command(name="signs", short_help="Draw a set of traffic signs, not GTSRB's.")
-@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("folder", type=shared.output_path(folder=True))
 @number("n_train", 780, "Stop signs for training.")
 @number("n_test", 270, "Stop signs for testing.")
 @number("n_other_train", 300, "Signs of each other type for training.")
@@ -42,6 +45,7 @@ def command(folder: Path, **options: Any) -> None:
     """
     from deepsvdd.datasets.signs import SIGNS, write_signs
 
+    require_writable(folder / "gtsrb" / "drawn.json")
     target = write_signs(folder, **options, verbose=True)
     n_train, n_test = (
         options[f"n_{part}"] + (len(SIGNS) - 1) * options[f"n_other_{part}"]

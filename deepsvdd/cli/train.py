@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from deepsvdd.cli import options as shared
 from deepsvdd.cli.config import (
     Settings,
     checkpoint_folder,
@@ -133,7 +134,7 @@ def phase_options(prefix: str, what: str, phase: Phase) -> Callable[[Any], Any]:
 @click.command(name="train", short_help="Train, test, and write results and pictures.")
 @click.argument("dataset_name", metavar="DATASET", type=click.Choice(DATASETS))
 @click.argument("net_name", metavar="NET", type=click.Choice(NETWORKS))
-@click.argument("xp_path", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("xp_path", type=shared.output_path(folder=True))
 @click.argument("data_path", required=False, type=click.Path(file_okay=False))
 @option(
     "recipe",

@@ -1,19 +1,20 @@
 """Data sets: named ones, folders and arrays of your own, and drawn traffic signs.
 
 Touch it to add a data set (a row of the table in ``loading``, if torchvision has it) or
-a kind of image file (``images``). MNIST itself, and its licence, are in the folder
-``bundled``; whoever replaces the file changes its SHA-256 in ``loading``.
+a kind of image file (``images``, ``image_files``). MNIST itself, and its licence, are
+in the folder ``bundled``; whoever replaces the file changes its SHA-256 in ``loading``.
 
-========== ==========================================================================
-module     holds
-========== ==========================================================================
-splits     what a data set is, and its split into a normal class and the rest
-loading    the table of data sets by name, and how each is found, checked, downloaded
-images     images that are read when they are needed: files of a folder, memory maps
-samples    checks of the images that users pass
-gtsrb      the file format of the traffic signs, read and written
-signs      a program that draws such signs, for those who cannot get the real ones
-========== ==========================================================================
+============ =======================================================================
+module       holds
+============ =======================================================================
+splits       what a data set is, and its split into a normal class and the rest
+loading      the table of data sets by name, and how each is found and checked
+images       images that are read when they are needed: files of a folder, memory maps
+image_files  how a picture in a file becomes numbers: as shown, at its own depth
+samples      checks of the images that users pass
+gtsrb        the file format of the traffic signs, read and written
+signs        a program that draws such signs, for those who cannot get the real ones
+============ =======================================================================
 
 Of the names below, ``deepsvdd`` has ``load_dataset``, ``one_vs_rest``, ``Dataset`` and
 ``Split``, too.

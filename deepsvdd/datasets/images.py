@@ -1,39 +1,51 @@
-"""Images that are read when they are needed, not held in memory."""
+"""Images that are read when they are needed, not held in memory; folders of them.
+
+How a picture in a file becomes numbers is in :mod:`deepsvdd.datasets.image_files`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from mmap import ALLOCATIONGRANULARITY
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-if TYPE_CHECKING:
-    from PIL import Image
+from deepsvdd.datasets.image_files import Pixels, Shape, read_picture
+from deepsvdd.datasets.image_files import read_image as read_image
+from deepsvdd.errors import UnreadableImageError
 
+LARGEST_SIDE = 4096  # of images to be trained on, in pixels: memory has an end
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm"}
-Shape = tuple[int, ...]
 
 
-class ImageFolder(Dataset[NDArray[np.uint8]]):
+class ImageFolder(Dataset[Pixels]):
     """The image files of a folder and its subfolders, in the order of their names.
+
+    Each is read as :func:`deepsvdd.read_image` reads it. Hidden files and folders,
+    whose names begin with a dot, are left out, and so is what is no file: a folder
+    called ``x.png``, a pipe.
 
     Parameters
     ----------
     folder : path-like
         Searched for files with the suffixes of images.
     size : int or (int, int)
-        Side, or height and width, in pixels, that images are resized to.
+        Side, or height and width, in pixels from 1 to 4096, that images are resized to.
     grey : bool, default=False
         One channel instead of three.
 
     Attributes
     ----------
     files : list of Path
+    left_out : dict of Path to str
+        What was found and is not read, and why.
     shape : (c, h, w)
         Shape of every image.
 
@@ -51,25 +63,54 @@ class ImageFolder(Dataset[NDArray[np.uint8]]):
         grey: bool = False,
     ) -> None:
         sides = size if isinstance(size, tuple) else (size, size)
-        if len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
+        if len(sides) != 2 or not all(
+            isinstance(side, int) and 0 < side <= LARGEST_SIDE for side in sides
+        ):
             raise ValueError(
-                f"size must be a positive whole number or two of them; got {size!r}"
+                f"size must be a positive whole number up to {LARGEST_SIDE} or two of "
+                f"them; got {size!r}"
             )
-        self.files = find_images(Path(folder))
+        found = find_images(Path(folder))
+        self.files = [file for file, reason in found.items() if not reason]
+        self.left_out = {file: reason for file, reason in found.items() if reason}
         self.shape: Shape = (1 if grey else 3, *sides)
+        self._whole: set[Path] = set()  # need not be checked for damage in every epoch
 
     def __len__(self) -> int:
         """Count the images."""
         return len(self.files)
 
-    def __getitem__(self, index: int) -> NDArray[np.uint8]:
+    def __getitem__(self, index: int) -> Pixels:
         """Read one image, (c, h, w)."""
+        file = self.files[index]
         try:
-            return read_image(self.files[index], self.shape, resize=True)
-        except (OSError, SyntaxError) as error:  # Pillow's for broken files
-            raise ValueError(
-                f"X holds an unreadable image, '{self.files[index]}': {error}"
+            check = file not in self._whole
+            pixels, _ = read_picture(file, self.shape, resize=True, check=check)
+        except UnreadableImageError as error:
+            raise UnreadableImageError(
+                f"X holds an unreadable image, {error}"
             ) from None
+        self._whole.add(file)
+        return pixels
+
+    def leave_out_unreadable(self) -> Counter[str]:
+        """Read each file once, and move those that cannot be read to ``left_out``.
+
+        Returns
+        -------
+        Counter
+            What was not read of the others, such as further pages, and of how many.
+        """
+        notes: Counter[str] = Counter()
+        readable = []
+        for file, pixels, about in read_all(self.files, self.shape, resize=True):
+            if pixels is None:
+                self.left_out[file] = about[0]
+            else:
+                readable.append(file)
+                notes.update(about)
+        self.files = readable
+        return notes
 
 
 class ImageArray(Dataset[NDArray[Any]]):
@@ -127,46 +168,62 @@ def _mapped(
     return ImageArray(np.ndarray(shape, dtype, values, offset, strides))
 
 
-def find_images(folder: Path) -> list[Path]:
-    """List the image files of a folder and its subfolders, sorted."""
-    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not files:
-        raise ValueError(
-            f"no image files ({', '.join(sorted(SUFFIXES))}) in '{folder}'"
-        )
-    return files
+def find_images(folder: Path) -> dict[Path, str]:
+    """Find what has the suffix of an image in a folder and its subfolders, sorted.
 
+    Returns
+    -------
+    dict of Path to str
+        Why it is not to be opened: it is hidden, or no file; "" for an image.
 
-def read_image(file: Path, shape: Shape, resize: bool) -> NDArray[np.uint8]:
-    """Read one image as the model takes it: grey or RGB, of its size."""
-    from PIL import Image
-
-    channels, height, width = shape
-    with Image.open(file) as image:
-        picture = eight_bits(image, file).convert("L" if channels == 1 else "RGB")
-        if picture.size != (width, height):
-            if not resize:
-                raise ValueError(
-                    f"'{file}' is {image.width}×{image.height}, the model takes "
-                    f"{width}×{height}: add --resize"
-                )
-            picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-        pixels = np.asarray(picture)
-    return pixels[None] if channels == 1 else pixels.transpose(2, 0, 1)
-
-
-def eight_bits(image: Image.Image, file: Path) -> Image.Image:
-    """Scale 16-bit greys to 8 bits, where Pillow's own conversion would clip them.
-
-    Mode "I" has 16 bits of a PNG or PGM, but up to 32 of a TIFF, where nothing tells
-    which number is white.
+    Raises
+    ------
+    ValueError
+        If there is nothing to be opened.
     """
-    from PIL import Image
+    found: dict[Path, str] = {}
 
-    if image.mode == "F" or (image.mode == "I" and image.format == "TIFF"):
+    def note(error: OSError) -> None:  # of a subfolder that may not be read
+        found[Path(error.filename)] = (error.strerror or str(error)).lower()
+
+    for place, folders, files in os.walk(folder, onerror=note):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            if path.suffix.lower() in SUFFIXES:
+                found[path] = _odd(path, folder)
+    if not any(reason == "" for reason in found.values()):
+        odd = "".join(f"; '{path}': {why}" for path, why in list(found.items())[:1])
         raise ValueError(
-            f"'{file}' holds floating-point or 32-bit pixels: save them as .npy"
+            f"no image files ({', '.join(sorted(SUFFIXES))}) in '{folder}'{odd}"
         )
-    if not image.mode.startswith("I"):
-        return image
-    return Image.fromarray((np.asarray(image) / 257).round().astype(np.uint8))
+    return dict(sorted(found.items()))
+
+
+def _odd(path: Path, folder: Path) -> str:
+    """Tell why something with the name of an image is not to be opened, if so."""
+    if any(part.startswith(".") for part in path.relative_to(folder).parts):
+        return "it is hidden"
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return "" if stat.S_ISREG(mode) else "it is no regular file"
+
+
+def read_all(
+    files: Iterable[Path], shape: Shape, resize: bool
+) -> Iterator[tuple[Path, Pixels | None, list[str]]]:
+    """Read many pictures, in order.
+
+    Yields
+    ------
+    file, pixels, notes
+        Of a file that cannot be read: None, and the one reason.
+    """
+    for file in files:
+        try:
+            pixels, notes = read_picture(file, shape, resize)
+        except UnreadableImageError as error:
+            yield file, None, [str(error)]
+        else:
+            yield file, pixels, notes

@@ -89,3 +89,19 @@ def test_bad_values_are_refused(tmp_path):
         "adversarial", "mnist", tmp_path / "y.npz", tmp_path / "r.jsonl", status=1
     )
     assert "must be a file of adversarial examples" in output
+
+
+def test_attack_never_replaces_what_it_reads(tmp_path, monkeypatch):
+    for name in ("fashion_mnist.npz", "x.npz"):
+        (tmp_path / name).write_bytes(b"data")
+    data = ("--data_path", tmp_path)
+    for words in (
+        ("fashion_mnist", tmp_path / "fashion_mnist.npz", *data),
+        ("mnist", tmp_path / "x.npz", "--classifier", tmp_path / "x.npz"),
+    ):
+        output = run("attack", *words, "--normal_class", 3, status=1)
+        assert "output must be another file than the inputs" in output
+    assert "cannot write" in run(
+        "attack", "mnist", tmp_path / "x.npz" / "y.npz", *ATTACK, status=1
+    )
+    assert (tmp_path / "x.npz").read_bytes() == b"data"

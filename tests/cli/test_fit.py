@@ -1,6 +1,7 @@
 """``deepsvdd fit``: from a folder or an array to a model that scores."""
 
 import csv
+import os
 
 import numpy as np
 import pytest
@@ -75,7 +76,12 @@ def test_checkpoints_are_gone_when_the_model_is_there(folder, tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "words", "message"),
     [
-        ("x.txt", b"1 2", (), "INPUT must be a folder, .npy or .npz; got"),
+        (
+            "x.txt",
+            b"1 2",
+            (),
+            "INPUT must be a folder, .npy, .npz, .csv or .parquet; got",
+        ),
         ("x.npy", b"not an array", (), "cannot read"),
         ("x.npy", b"not an array", ("--stream",), "cannot read"),
         ("x.npz", b"", ("--stream",), "stream must go without .npz"),
@@ -144,3 +150,152 @@ def test_pictures_that_are_too_large_are_refused_with_the_range(photographs, tmp
     output = run("fit", photographs, tmp_path / "m", "--size", 257, status=1)
     assert "sides of 32 to 256 pixels; got samples of shape (3, 257, 257)" in output
     assert not (tmp_path / "m").exists()
+
+
+# --------------------------------------------------------------------------- odd inputs
+
+
+@pytest.fixture
+def odd(images, tmp_path):
+    """Forty good pictures, a broken one, a hidden one, and a folder named as one."""
+    folder = tmp_path / "odd"
+    (folder / "folder.png").mkdir(parents=True)
+    for index, image in enumerate(images[:40]):
+        Image.fromarray(image[0]).save(folder / f"{index:03}.png")
+    (folder / "broken.png").write_bytes((folder / "000.png").read_bytes()[:60])
+    (folder / "._000.png").write_bytes(b"\0\5\x16\7")
+    return folder
+
+
+@pytest.mark.parametrize("stream", [(), ("--stream", "--n_workers", 0)])
+def test_odd_files_are_named_and_left_out(odd, images, tmp_path, stream):
+    words = ("--size", 28, "--grey", *stream)
+    model, clean = tmp_path / "m.safetensors", tmp_path / "clean.safetensors"
+    output = run("fit", odd, model, *words, status=3)
+    for name in ("broken.png", "._000.png", "folder.png"):
+        assert f"left out: '{odd / name}'" in output
+    assert "warning: 3 of 43 files were left out" in output
+    for name in ("broken.png", "._000.png"):
+        (odd / name).unlink()
+    (odd / "folder.png").rmdir()
+    assert "warning" not in run("fit", odd, clean, *words)
+    expected = DeepSVDD.load(clean).anomaly_score(images)
+    np.testing.assert_array_equal(DeepSVDD.load(model).anomaly_score(images), expected)
+
+
+def test_strict_stops_before_training(odd, tmp_path):
+    model = tmp_path / "m.safetensors"
+    output = run("fit", odd, model, "--strict", "--grey", status=1)
+    assert "(without --strict, it would be left out)" in output
+    assert not model.exists()
+
+
+def test_too_few_that_can_be_read(odd, tmp_path):
+    for index in range(1, 40):
+        (odd / f"{index:03}.png").unlink()
+    output = run("fit", odd, tmp_path / "m.safetensors", status=1)
+    assert "must hold at least 2 readable images; got 1; first: " in output
+
+
+def test_rows_with_nan_are_left_out(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    x[3, 1] = np.nan
+    np.save(tmp_path / "x.npy", x)
+    words = ("fit", tmp_path / "x.npy", tmp_path / "m.safetensors")
+    output = run(*words, status=3)
+    assert "has nan at index (3, 1)" in output
+    assert "1 of 60 samples were left out" in output
+    assert "has nan at index (3, 1)" in run(*words, "--strict", status=1)
+
+
+# ------------------------------------------------------------ before the first second
+
+
+def untouched(path):
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size, path.read_bytes()
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    def fit(self, X):
+        raise AssertionError("began to train")
+
+    monkeypatch.setattr(DeepSVDD, "fit", fit)
+
+
+@pytest.mark.parametrize("kind", ["itself", "spelling", "symlink", "hard link"])
+def test_a_model_never_replaces_the_data(tmp_path, no_training, kind):
+    data = tmp_path / "x.npy"
+    np.save(data, np.zeros((9, 4)))
+    target = tmp_path / "link.npy"
+    if kind == "itself":
+        target = data
+    elif kind == "spelling":
+        (tmp_path / "a").mkdir()
+        target = tmp_path / "a" / ".." / "x.npy"
+    else:
+        (os.symlink if kind == "symlink" else os.link)(data, target)
+    before = untouched(data)
+    output = run("fit", data, target, status=1)
+    assert "output must be another file than the inputs" in output
+    assert untouched(data) == before
+
+
+def test_a_model_never_replaces_a_picture(odd, no_training):
+    output = run("fit", odd, odd / "000.png", status=1)
+    assert "output must be another file than the inputs" in output
+
+
+@pytest.mark.parametrize("name", ["odd", "odd/000.png/m", ""])
+def test_a_model_that_cannot_be_written_is_told_before(odd, no_training, name):
+    target = odd.parent / name if name else ""
+    output = run("fit", odd, target, status=2 if name == "" else 1)
+    assert ("it is empty" if name == "" else "cannot write") in output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--size", 100000), "size must be a positive whole number up to 4096"),
+        (("--size", 4000), "with sides of 8 to"),
+        (
+            ("--size", 28, "--network", "gtsrb_LeNet", "--device", "cpu:5"),
+            "device must",
+        ),
+    ],
+)
+def test_values_out_of_range_are_told_before(
+    folder, tmp_path, no_training, words, message
+):
+    assert message in run("fit", folder, tmp_path / "m.safetensors", *words, status=1)
+
+
+@pytest.mark.parametrize("network", ["mlp", "mnist_LeNet"])
+def test_networks_named_for_others_take_colours(odd, tmp_path, network):
+    """They do: the name tells what the paper had them for, not what they can."""
+    for name in ("broken.png", "._000.png"):
+        (odd / name).unlink()
+    (odd / "folder.png").rmdir()
+    output = run("fit", odd, tmp_path / "m.safetensors", "--network", network)
+    assert f"{network} for samples of 3×32×32" in output
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"),
+        RuntimeError("CUDA out of memory. Tried to allocate"),
+    ],
+)
+def test_running_out_of_memory_is_one_sentence(folder, tmp_path, monkeypatch, error):
+    def fit(self, X):
+        raise error
+
+    monkeypatch.setattr(DeepSVDD, "fit", fit)
+    output = run("fit", folder, tmp_path / "m.safetensors", status=1)
+    assert output == (
+        "Error: out of memory: use smaller or fewer images, or --stream with fit, or "
+        "end other programs\n"
+    )

@@ -1,12 +1,15 @@
 """What ``deepsvdd score`` can read: arrays of any layout, images, folders of them."""
 
+import os
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli import agrees, fails, succeeds, table_of
+from tests.cli import agrees, fails, invoke, succeeds, table_of
 
 pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
 
@@ -94,8 +97,8 @@ def test_score_colour_pictures(colour):
     agrees(succeeds("score", path, "a.png"), scores, model.threshold_, ["a.png"])
 
 
-def test_a_broken_image_is_named_and_left_out(grey):
-    model, path, x = grey
+def odd_files(x):
+    """A folder of two pictures, and of much that is none; its names, in order."""
     Path("pictures").mkdir()
     for i in range(3):
         Image.fromarray(x[i]).save(f"pictures/{i}.png")
@@ -103,12 +106,84 @@ def test_a_broken_image_is_named_and_left_out(grey):
     Path("pictures/1.png").write_bytes(content[: len(content) // 2])
     Path("pictures/text.png").write_text("no image")
     Path("pictures/empty.jpg").write_bytes(b"")
+    Path("pictures/garbage.pgm").write_bytes(b"P5 4 x 255")
+    Path("pictures/._0.png").write_bytes(b"\0\5\x16\7")
+    Path("pictures/folder.png").mkdir()
+    Path("pictures/.ipynb_checkpoints").mkdir()
+    Image.fromarray(x[0]).save("pictures/.ipynb_checkpoints/0.png")
+    names = {"0.png", "1.png", "2.png", "text.png", "empty.jpg", "garbage.pgm"}
+    names |= {"._0.png", "folder.png", str(Path(".ipynb_checkpoints", "0.png"))}
+    if hasattr(os, "mkfifo"):
+        os.mkfifo("pictures/pipe.png")
+        os.symlink("/dev/zero", "pictures/zero.png")
+        names |= {"pipe.png", "zero.png"}
+    return sorted(names, key=Path)
+
+
+def test_odd_files_are_named_counted_and_have_rows_without_a_score(grey):
+    model, path, x = grey
+    names = odd_files(x)
+    result = invoke("score", path, "pictures")
+    assert result.exit_code == 3
+    rows = table_of(result.stdout)
+    assert [row[0] for row in rows] == names
+    expected = model.anomaly_score(x[[0, 2]])
+    scored = [row for row in rows if row[2] != "unscored"]
+    assert [row[0] for row in scored] == ["0.png", "2.png"]
+    np.testing.assert_allclose([float(row[1]) for row in scored], expected, rtol=1e-6)
+    for name, score, label in rows:
+        if label == "unscored":
+            assert score == ""
+            assert f"warning: left out: '{Path('pictures', name)}'" in result.stderr
+    odd = len(names) - 2
+    assert f"warning: {odd} of {len(names)} files were left out" in result.stderr
+    assert all(len(line) < 176 for line in result.stderr.splitlines())
+
+
+def test_strict_stops_at_the_first_odd_file(grey):
+    _, path, x = grey
+    odd_files(x)
+    message = fails("score", path, "pictures", "--strict", "-o", "s.csv")
+    assert f"'{Path('pictures', '._0.png')}'" in message or ".ipynb" in message
+    assert not Path("s.csv").exists()
+    Path("more").mkdir()
+    Image.fromarray(x[0]).save("more/a.png")
+    succeeds("score", path, "more", "--strict")
+
+
+def test_a_picture_of_too_many_pixels(grey, monkeypatch):
+    _, path, x = grey
+    Path("pictures").mkdir()
+    Image.fromarray(x[0]).save("pictures/a.png")
+    Image.new("L", (1000, 1000)).save("pictures/b.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10_000)
+    result = invoke("score", path, "pictures")
+    assert result.exit_code == 3
+    assert table_of(result.stdout)[1] == ["b.png", "", "unscored"]
+    assert "exceeds limit of" in result.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names of bytes")
+def test_names_that_are_not_utf8(grey):
+    _, path, x = grey
+    Path("pictures").mkdir()
+    Image.fromarray(x[0]).save(os.fsdecode(b"pictures/bad\xff.png"))
+    succeeds("score", path, "pictures", "-o", "s.csv")
+    assert Path("s.csv").read_bytes().splitlines()[1].startswith(b"bad\xff.png,")
+
+
+def test_what_is_read_in_part_is_told_once_and_counted(grey):
+    _, path, x = grey
+    Path("pictures").mkdir()
+    pages = [Image.fromarray(image) for image in x[:3]]
+    for name in ("a.tif", "b.tif", "c.tif"):
+        pages[0].save(f"pictures/{name}", save_all=True, append_images=pages[1:])
+    pages[0].save("pictures/d.tif")
     result = succeeds("score", path, "pictures")
-    scores = model.anomaly_score(x[[0, 2]])
-    agrees(result, scores, model.threshold_, ["0.png", "2.png"])
-    for name in ("1.png", "text.png", "empty.jpg"):
-        assert name in result.stderr
-    assert result.stderr.count("warning: skipped") == 3
+    assert result.stderr == (
+        "warning: 3 of 4 files have more pages or frames than the one that is read, "
+        "the first\n"
+    )
 
 
 def test_sizes_with_and_without_resize(grey):
@@ -135,10 +210,11 @@ def test_pictures_of_16_bits(grey):
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_pixels_without_a_known_white(grey, dtype):
-    _, path, x = grey
+    model, path, x = grey
     Image.fromarray(x[0].astype(dtype)).save("deep.tif")
-    message = fails("score", path, "deep.tif")
-    assert "'deep.tif' holds floating-point or 32-bit pixels" in message
+    result = succeeds("score", path, "deep.tif")
+    agrees(result, model.anomaly_score(x[:1]), model.threshold_, ["deep.tif"])
+    assert "1 of 1 files have 32-bit or signed pixels" in result.stderr
 
 
 def test_nothing_to_score(grey):
@@ -197,8 +273,9 @@ def test_pickles_in_arrays_are_not_loaded(grey):
     _, path, _ = grey
     np.save("x.npy", np.array([{}, {}]), allow_pickle=True)
     np.savez("x.npz", np.array([{}, {}]), allow_pickle=True)
-    assert "x.npy" in fails("score", path, "x.npy")
-    assert "x.npz" in fails("score", path, "x.npz")
+    for name in ("x.npy", "x.npz"):
+        message = fails("score", path, name)
+        assert f"cannot read '{name}': it holds objects of Python" in message
 
 
 def test_a_damaged_compressed_array(grey):
@@ -211,6 +288,96 @@ def test_a_damaged_compressed_array(grey):
 
 
 def test_nan_in_the_data(grey):
-    _, path, _ = grey
+    model, path, x = grey
     np.save("x.npy", np.full((2, 28, 28), np.nan))
     assert "nan" in fails("score", path, "x.npy").lower()
+    some = x[:3].astype(np.float32)
+    some[1, 4, 5] = np.nan
+    some[2, 0, 0] = 1e16
+    np.save("x.npy", some)
+    result = invoke("score", path, "x.npy")
+    assert result.exit_code == 3
+    rows = table_of(result.stdout)
+    np.testing.assert_allclose(float(rows[0][1]), model.anomaly_score(x[:1]), rtol=1e-6)
+    assert rows[1:] == [["1", "", "unscored"], ["2", "", "unscored"]]
+    assert "'x.npy' has nan at index (1, 0, 4, 5)" in result.stderr
+    assert "at index (2, 0, 0, 0)" in result.stderr
+    assert "(1, 0, 4, 5)" in fails("score", path, "x.npy", "--strict")
+
+
+def declaring(shape, file):
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    file.write(b"few")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_arrays_that_declare_more_than_they_hold(grey, name):
+    _, path, _ = grey
+    if name == "x.npy":
+        with Path(name).open("wb") as file:
+            declaring((10**12, 28, 28), file)
+    else:
+        with zipfile.ZipFile(name, "w") as archive, archive.open("x.npy", "w") as file:
+            declaring((10**12, 28, 28), file)
+    message = fails("score", path, name)
+    assert f"cannot read '{name}': it declares an array of shape (1000000000000," in (
+        message
+    )
+    assert "it declares" in fails("fit", name, "m.safetensors")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_arrays_of_less_than_nothing(grey, name):
+    _, path, _ = grey
+    if name == "x.npy":
+        with Path(name).open("wb") as file:
+            declaring((-3, 28, 28), file)
+        assert "it declares" in fails("score", path, name)
+    else:
+        np.savez(name)
+        assert "cannot read 'x.npz': it holds no array" in fails("score", path, name)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.array([["1", "2"], ["3", "4"]]),
+        np.array([[b"1", b"2"]]),
+        np.zeros(3, dtype=[("a", "f4"), ("b", "f4")]),
+        np.zeros((2, 2), complex),
+        np.zeros((2, 2), "datetime64[s]"),
+    ],
+    ids=lambda array: array.dtype.kind,
+)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_arrays_of_what_is_no_number(grey, array, suffix):
+    _, path, _ = grey
+    name = f"x{suffix}"
+    (np.save if suffix == ".npy" else np.savez)(name, array)
+    assert f"'{name}' must hold real numbers; got" in fails("score", path, name)
+    assert "must hold real numbers" in fails("fit", name, "m.safetensors")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.csv", "x.png", "m.safetensors"])
+def test_files_without_a_byte(grey, name):
+    _, path, x = grey
+    Path(name).write_bytes(b"")
+    np.save("good.npy", x)
+    if name == "m.safetensors":
+        assert name in fails("score", name, "good.npy")
+        return
+    message = fails("score", path, name)
+    assert name in message
+    assert "Aborted" not in message
+    assert "Aborted" not in fails("fit", name, "new.safetensors")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="POSIX pipes")
+def test_pipes_and_devices_are_not_waited_for(grey):
+    _, path, _ = grey
+    os.mkfifo("x.npy")
+    os.symlink("/dev/zero", "x.csv")
+    for name in ("x.npy", "x.csv", "/dev/zero"):
+        assert "a pipe or device" in fails("score", path, name)
+        assert "a pipe or device" in fails("fit", name, "m.safetensors")

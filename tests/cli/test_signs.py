@@ -88,3 +88,14 @@ def test_recipes_of_signs_have_small_batches(drawn, recipe, monkeypatch):
     assert seen[0]["batch_size"] == seen[0]["ae_batch_size"] == 64
     if recipe == "paper":
         assert seen[0]["ae_lr_milestone"] == (250,)
+
+
+def test_signs_are_not_drawn_into_an_empty_name():
+    assert "it is empty: name a file or folder" in fails("signs", "", *FEW, code=2)
+    assert not Path("gtsrb").exists()
+
+
+def test_signs_that_cannot_be_written_are_not_drawn(monkeypatch):
+    monkeypatch.setattr("deepsvdd.datasets.signs.write_signs", lambda *_, **__: 1 / 0)
+    Path("file").write_text("")
+    assert "a file stands where a folder is needed" in fails("signs", "file/x", *FEW)

@@ -88,3 +88,14 @@ def test_load_model_of_a_broken_file(data, name):
 def test_load_model_without_a_file(data):
     message = fails(*train_words("out", data, "--load_model", "nothing"), code=2)
     assert "nothing" in message
+
+
+def test_the_model_to_start_from_is_not_overwritten(data, no_pictures):
+    Path("out").mkdir()
+    path = their_mnist_file(Path("out/model.safetensors"))
+    before = path.read_bytes()
+    words = ("--load_model", path, "--normal_class", 3)
+    message = fails(*train_words("out", data, *words))
+    assert "output must be another file than the inputs" in message
+    assert path.read_bytes() == before
+    assert [p.name for p in Path("out").iterdir()] == ["model.safetensors"]

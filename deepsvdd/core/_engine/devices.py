@@ -33,6 +33,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
         raise ValueError(
             f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got {device!r}"
         )
+    if resolved.type == "cpu" and resolved.index:
+        raise ValueError(f"device must be 'cpu', of which there is one; got {device!r}")
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"device must be on this machine, where torch finds "
