@@ -4,9 +4,11 @@ import errno
 import hashlib
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 # errno → (what is wrong, how to mend it)
 _FIXES = {
@@ -113,6 +115,118 @@ def write_text(
     """Write a text file whole or not at all; see :func:`atomic_write`."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding=encoding)
+
+
+@contextmanager
+def growing_text(path: str | os.PathLike[str]) -> Iterator[TextIO]:
+    """Write a text file piece by piece, so that an interruption keeps the pieces.
+
+    The block writes to ``path.part``. When it ends well, that file takes the name
+    `path`; otherwise both stay: what was at `path` before, and what came so far, under
+    a name that says that it is not all.
+
+    Parameters
+    ----------
+    path : path-like
+        The file to create or replace. Missing parent folders are created.
+
+    Yields
+    ------
+    text file
+        UTF-8; flush it after each piece. Names of files that are not UTF-8 keep their
+        bytes.
+
+    Raises
+    ------
+    WriteError
+        An ``OSError``, of the block, too, with the original ``errno``.
+    """
+    target = Path(os.path.realpath(path))
+    unfinished = part_of(target)
+    try:
+        _make_room(target)
+        with open(
+            unfinished, "w", encoding="utf-8", errors="surrogateescape", newline=""
+        ) as file:
+            yield file
+        _flush_to_disk(unfinished)
+        os.replace(unfinished, target)
+    except WriteError:
+        raise
+    except OSError as error:
+        raise cannot_write(path, error) from error
+
+
+def part_of(path: str | os.PathLike[str]) -> Path:
+    """Name the file that :func:`growing_text` writes until it has everything."""
+    target = Path(os.path.realpath(path))
+    return target.with_name(target.name + ".part")
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Raise WriteError if a file cannot be written, before hours are spent on it.
+
+    Parameters
+    ----------
+    path : path-like
+        A file, there or not; its folder need not be there either. Nothing is created.
+
+    Raises
+    ------
+    WriteError
+        A folder or device stands there, a file stands where a folder is needed, or
+        the folder may not be written to.
+    """
+    target = Path(os.path.realpath(path))
+    try:
+        if target.exists() and not target.is_file():
+            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with suppress(FileNotFoundError):
+            target.lstat()  # a name that is too long, a file in the place of a folder
+        folder = next(parent for parent in target.parents if parent.exists())
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # tells more than permissions do: the file system may be read-only
+    except OSError as error:
+        raise cannot_write(path, error) from None
+
+
+def refuse_output_as_input(
+    output: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None
+) -> None:
+    """Raise ValueError if writing `output` would destroy one of the inputs.
+
+    A file is the same under another spelling, and by a symbolic or a hard link.
+
+    Parameters
+    ----------
+    output : path-like
+        What is going to be written.
+    *inputs : path-like or None
+        What is read; None is passed over.
+
+    Raises
+    ------
+    ValueError
+        If `output` is one of the inputs.
+
+    Examples
+    --------
+    >>> refuse_output_as_input("scores.csv", "model.safetensors", "x.npy")
+    """
+    for given in inputs:
+        if given is not None and _is_same(output, given):
+            raise ValueError(
+                f"output must be another file than the inputs; got "
+                f"'{os.fspath(output)}', which is the input '{os.fspath(given)}': "
+                "name another file"
+            )
+
+
+def _is_same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one of them is not there: compare where they would be
+        return os.path.realpath(one) == os.path.realpath(other)
 
 
 def sha256_of(data: bytes | bytearray | memoryview) -> str:

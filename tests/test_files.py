@@ -7,7 +7,16 @@ import sys
 
 import pytest
 
-from deepsvdd.files import WriteError, atomic_write, cannot_write, sha256_of
+from deepsvdd.files import (
+    WriteError,
+    atomic_write,
+    cannot_write,
+    growing_text,
+    part_of,
+    refuse_output_as_input,
+    require_writable,
+    sha256_of,
+)
 
 
 def failing(number):
@@ -176,3 +185,102 @@ def test_sha256_of_anything_with_bytes():
     assert (
         sha256_of(b"") == sha256_of(bytearray()) == sha256_of(memoryview(b"")) == empty
     )
+
+
+# ---------------------------------------------------------------- before and meanwhile
+
+
+@pytest.mark.parametrize("kind", ["itself", "spelling", "symlink", "hard link"])
+def test_an_output_that_is_an_input(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "model").write_text("old")
+    output = {"itself": "model", "spelling": "folder/../model"}.get(kind, "link")
+    if kind == "symlink":
+        os.symlink("model", "link")
+    if kind == "hard link":
+        os.link("model", "link")
+    with pytest.raises(ValueError, match=f"got '{output}', which is the input 'model'"):
+        refuse_output_as_input(output, None, "other", "model")
+    refuse_output_as_input("new", None, "other", "model")
+    assert sorted(os.listdir()) == sorted(
+        {"folder", "model", output} - {"folder/../model"}
+    )
+
+
+def test_an_output_that_would_be_an_input_not_there_yet(tmp_path):
+    with pytest.raises(ValueError, match="which is the input"):
+        refuse_output_as_input(tmp_path / "a", tmp_path / "b" / ".." / "a")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("folder", "it is not a regular file"),
+        ("file/x", "a file stands where a folder is needed"),
+        ("file/y/x", "a file stands where a folder is needed"),
+        ("n" * 300, "cannot write"),
+    ],
+)
+def test_what_cannot_be_written_is_known_before(tmp_path, name, message):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(WriteError, match=message):
+        require_writable(tmp_path / name)
+    require_writable(tmp_path / "new" / "er" / "x")
+    require_writable(tmp_path / "file")
+    assert sorted(os.listdir(tmp_path)) == ["file", "folder"]
+
+
+@pytest.mark.skipif("os.geteuid() == 0", reason="root may write anywhere")
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+def test_a_read_only_folder_is_known_before(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(WriteError, match="permission denied"):
+        require_writable(tmp_path / "x")
+
+
+def test_a_file_system_that_is_read_only_is_known_before(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.TemporaryFile", failing(errno.EROFS))
+    with pytest.raises(WriteError, match="the file system is read-only"):
+        require_writable(tmp_path / "x")
+
+
+def test_a_growing_file_has_its_name_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "scores.csv"
+    with growing_text(path) as file:
+        file.write("a\n")
+        file.flush()
+        assert part_of(path).read_text() == "a\n"
+        assert not path.exists()
+    assert path.read_text() == "a\n"
+    assert os.listdir(path.parent) == ["scores.csv"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_an_interrupted_growing_file_keeps_its_pieces(tmp_path, error):
+    path = tmp_path / "scores.csv"
+    path.write_text("old")
+
+    def write():
+        with growing_text(path) as file:
+            file.write("a\n")
+            raise error
+
+    with pytest.raises(error):
+        write()
+    assert path.read_text() == "old"
+    assert part_of(path).read_text() == "a\n"
+
+
+def test_a_growing_file_on_a_full_disk(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.fsync", failing(errno.ENOSPC))
+    with pytest.raises(WriteError, match="no space left"), growing_text(tmp_path / "x"):
+        pass
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="names of bytes")
+def test_names_that_are_not_utf8_keep_their_bytes(tmp_path):
+    with growing_text(tmp_path / "x") as file:
+        file.write(os.fsdecode(b"bad\xff"))
+    assert (tmp_path / "x").read_bytes() == b"bad\xff"

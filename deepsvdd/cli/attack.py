@@ -15,7 +15,14 @@ from deepsvdd.adversarial.classifier import Classifier, default_phase, train_cla
 from deepsvdd.adversarial.examples import STARTS, attack_class
 from deepsvdd.cli import options as shared
 from deepsvdd.core._engine.devices import resolve_device
-from deepsvdd.datasets import DATASETS, Dataset, load_dataset, one_vs_rest
+from deepsvdd.datasets import (
+    DATASETS,
+    Dataset,
+    dataset_file,
+    load_dataset,
+    one_vs_rest,
+)
+from deepsvdd.files import refuse_output_as_input, require_writable
 from deepsvdd.reproduction.provenance import provenance
 
 
@@ -98,11 +105,15 @@ def command(
     import_foolbox()
     if output.suffix != ".npz":
         raise ValueError(f"OUTPUT must end in .npz; got '{output}'")
+    file = classifier_file or output.with_suffix(".classifier.safetensors")
+    for written in (output, file):
+        require_writable(written)
+        refuse_output_as_input(written, dataset_file(dataset_name, data_path))
+    refuse_output_as_input(output, file)
     dataset = load_dataset(dataset_name, data_path)
     label = int(normal_class) if normal_class.isdecimal() else normal_class
     one_vs_rest(dataset, label)  # refuses others before minutes of training
     where = resolve_device(device)
-    file = classifier_file or output.with_suffix(".classifier.safetensors")
     classifier = obtain_classifier(file, dataset, options["seed"], epochs, where)
     click.echo(
         f"{file}: classifier of {dataset.name}, test accuracy "

@@ -52,9 +52,11 @@ from deepsvdd.datasets import (
     one_vs_rest,
 )
 from deepsvdd.errors import ModelFileError
+from deepsvdd.files import refuse_output_as_input, require_writable
 from deepsvdd.reproduction.provenance import provenance
 
 log = logging.getLogger("deepsvdd")
+MODEL = "model.safetensors"  # in the folder of a run
 
 
 def option(name: str, **attributes: Any) -> Callable[[Any], Any]:
@@ -236,6 +238,10 @@ def train(settings: Settings, first: bool) -> tuple[DeepSVDD, Split, str]:
     resolve_device(settings["device"])
     detector = build_detector(settings)
     detector.check_parameters()
+    model = settings["xp_path"] / MODEL
+    refuse_output_as_input(model, settings["load_model"])
+    if first:
+        require_writable(model)
     dataset = load_dataset(settings["dataset_name"], root=settings["data_path"])
     split = one_vs_rest(dataset, class_list(settings["normal_class"]))
     if settings["load_model"]:
@@ -266,7 +272,7 @@ def evaluate(settings: Settings, detector: DeepSVDD, split: Split, name: str) ->
         report(line)
     problems = Problems()
     with problems:
-        detector.save(folder / "model.safetensors")
+        detector.save(folder / MODEL)
         shutil.rmtree(checkpoint_folder(settings), ignore_errors=True)
     results = {"dataset": name} | test_results(detector, split)
     results["untrained_auc"] = untrained_aucs(detector, split)

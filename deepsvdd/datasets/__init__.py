@@ -23,6 +23,7 @@ from deepsvdd.datasets.loading import CLASS_NAMES as CLASS_NAMES
 from deepsvdd.datasets.loading import DATASETS as DATASETS
 from deepsvdd.datasets.loading import DRAWN_SIGNS as DRAWN_SIGNS
 from deepsvdd.datasets.loading import PREPROCESSING as PREPROCESSING
+from deepsvdd.datasets.loading import dataset_file as dataset_file
 from deepsvdd.datasets.loading import load_dataset as load_dataset
 from deepsvdd.datasets.splits import Dataset as Dataset
 from deepsvdd.datasets.splits import Split as Split

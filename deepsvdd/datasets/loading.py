@@ -149,7 +149,7 @@ def load_dataset(
         known = ", ".join(map(repr, _SOURCES))
         raise ValueError(f"name must be one of {known}, got {name!r}")
     bundled = bool(_SOURCES[name].bundled_sha256)
-    path = (_BUNDLED if bundled else _data_folder(root)) / f"{name}.npz"
+    path = dataset_file(name, root)
     stamp = _stamp(path)
     if bundled or stamp:
         return _from_npz(name, path, stamp)
@@ -157,6 +157,20 @@ def load_dataset(
     if name == "gtsrb" and has_images(signs):
         return _from_signs(path, _stamp(signs / DRAWN))
     return _from_torchvision(name, path, download)
+
+
+def dataset_file(name: str, root: str | os.PathLike[str] | None = None) -> Path:
+    """Tell which file a data set is read from, or would be if it were there.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`DATASETS`.
+    root : path-like, optional
+        As for :func:`load_dataset`.
+    """
+    bundled = bool(_SOURCES[name].bundled_sha256)
+    return (_BUNDLED if bundled else _data_folder(root)) / f"{name}.npz"
 
 
 # From a file -------------------------------------------------------------------------
