@@ -150,7 +150,7 @@ def test_a_broken_line_is_named(tmp_path, text):
 
 def test_nan_is_refused_before_it_is_written(tmp_path):
     with ResultsFile(tmp_path / "a") as file:
-        with pytest.raises(ValueError, match="JSON compliant"):
+        with pytest.raises(ValueError, match="a number from 0 to 1 as auc; got nan"):
             file.append(run(0, auc=float("nan")))
         file.append(run(1))
     assert read_results([tmp_path / "a"]) == [run(1)]
