@@ -36,7 +36,8 @@ def resumable(file: ResultsFile) -> Iterator[None]:
         except Terminated:
             number = signal.SIGTERM
     click.echo(
-        f"\nstopped: '{file.path}' has {len(file.lines)} runs; the same command goes on",
+        f"\nstopped: {len(file.lines)} runs are in '{file.path}'; the same command "
+        "goes on",
         err=True,
     )
     raise SystemExit(128 + number)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import click
 
 from deepsvdd.core._engine.devices import PRECISIONS
@@ -39,8 +37,10 @@ def whole_numbers(text: str, name: str) -> list[int]:
     """Read ``0-9`` or ``0,3,5-7``: at most 10,000 numbers, none above MAX_SEED."""
     numbers: list[int] = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part.strip())
-        low, high = map(_number, match.group(1, match.lastindex)) if match else (1, 0)
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        valid = first.isdecimal() and last.isdecimal()
+        low, high = (_number(first), _number(last)) if valid else (1, 0)
         if low > high:
             raise ValueError(f"{name} must be like 0-9 or 0,3,5-7; got {shown(text)}")
         if high > MAX_SEED or len(numbers) + high - low >= MAX_NUMBERS:

@@ -17,8 +17,8 @@ from urllib.request import urlopen
 
 from deepsvdd.errors import DataUnavailableError
 from deepsvdd.files import WriteError, atomic_write, cannot_write, require_writable
-from deepsvdd.reproduction.schema import Line as Line
 from deepsvdd.reproduction.schema import FIELDS, check_line, shown
+from deepsvdd.reproduction.schema import Line as Line
 from deepsvdd.version import repository
 
 log = logging.getLogger("deepsvdd")

@@ -165,12 +165,14 @@ def check_line(line: object, where: str = "a line of results") -> Line:
     for name, value in line.items():
         if name in FIELDS and not FIELDS[name].holds(value):
             domain = FIELDS[name].domain
-            raise ValueError(f"{where} must have {domain} as {name}; got {shown(value)}")
+            raise ValueError(
+                f"{where} must have {domain} as {name}; got {shown(value)}"
+            )
     classes = CLASS_NAMES.get(line["dataset"])
     if classes and line["normal_class"] >= len(classes):
         raise ValueError(
-            f"{where} must have a whole number from 0 to {len(classes) - 1}, a class of "
-            f"{line['dataset']}, as normal_class; got {shown(line['normal_class'])}"
+            f"{where} must have a whole number from 0 to {len(classes) - 1}, a class "
+            f"of {line['dataset']}, as normal_class; got {shown(line['normal_class'])}"
         )
     return line
 

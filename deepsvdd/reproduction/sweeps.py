@@ -31,7 +31,9 @@ AUC_ERROR = 1e-6  # of an AUC computed twice from the same scores
 def sweep(
     tasks: Sequence[Task],
     file: ResultsFile,
-    executor: Callable[[Callable[[Task], list[Run]], list[Task]], Generator[Any, None, None]],
+    executor: Callable[
+        [Callable[[Task], list[Run]], list[Task]], Generator[Any, None, None]
+    ],
     *,
     ensembles: bool = False,
     on_run: Callable[[Line], None] = lambda line: None,

@@ -201,7 +201,9 @@ def check_trainings(tasks: Iterable[Task], dataset: Dataset) -> None:
     """
     shape = dataset.x_train.shape[1:]
     own = [task for task in tasks if task.dataset == dataset.name]
-    trainings = {(task.recipe, task.settings) for task in own if task.recipe is not None}
+    trainings = {
+        (task.recipe, task.settings) for task in own if task.recipe is not None
+    }
     for recipe, settings in trainings:
         network = network_for(dataset.name, shape, settings)
         seeded_autoencoder(network, shape, 0, torch.device("cpu"))
