@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepsvdd import Dataset, DeepSVDD, Phase, Recipe, Split, build_autoencoder
+from deepsvdd.adversarial.examples import AdversarialSet
 from deepsvdd.reproduction.tasks import Settings
 
 QUICK = Phase(lr=3e-3, n_epochs=2, batch_size=64, schedule="one-cycle")
@@ -193,13 +194,49 @@ def small(split):
     )
 
 
+# --------------------------------------------------------------- adversarial examples
+
+
+def few_images(name="mnist", shape=(1, 28, 28), seed=0):
+    rng = np.random.default_rng(seed)
+
+    def images(n):
+        return rng.integers(0, 256, size=(n, *shape)).astype(np.uint8)
+
+    labels = np.arange(40) % 4
+    return Dataset(name, images(40), labels, images(40), labels, tuple("abcd"))
+
+
+def made_up_examples(data, rows=(2, 6, 10), shift=0.25):
+    rows = np.array(rows)
+    n = len(rows)
+    return AdversarialSet(
+        x=(data.x_test[rows] * 0.9 + shift).astype(np.float32),
+        original=data.x_test[rows],
+        index=rows,
+        predicted=np.zeros(n, dtype=np.int64),
+        predicted_rounded=np.zeros(n, dtype=np.int64),
+        distance=np.arange(1.0, n + 1),
+        queries=np.full(n, 9),
+        metadata={
+            "dataset": data.name,
+            "normal_class": 2,
+            "attack": {"name": "none"},
+            "classifier": {"test_accuracy": 1.0},
+        },
+    )
+
+
 # -------------------------------------------------------------------- files of results
 
 
 def a_run(seed=0, **more):
     """A line of results."""
     return {
-        **{"dataset": "mnist", "normal_class": 3, "method": "kde", "seed": seed},
+        "dataset": "mnist",
+        "normal_class": 3,
+        "method": "kde",
+        "seed": seed,
         **({"auc": 0.9} | more),
     }
 
