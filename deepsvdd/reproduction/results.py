@@ -126,6 +126,15 @@ def _parsed_line(text: bytes, where: str) -> Line:
     return check_line(line, where)
 
 
+def _is_cut(text: bytes) -> bool:
+    """Tell whether a text is the beginning of a line of results, and not whole."""
+    try:
+        json.loads(text.decode())
+    except (ValueError, RecursionError):
+        return any(text[: len(b)] == b[: len(text)] for b in _BEGINNINGS)
+    return False
+
+
 def _refuse_marks(path: Path, content: bytes) -> None:
     if content.startswith(_MARKS):
         raise ValueError(
@@ -284,7 +293,7 @@ class ResultsFile:
             where = f"the last line of '{self.path}'"
             self.lines.append(_parsed_line(last, where))
         except ValueError as error:
-            if not any(last[: len(b)] == b[: len(last)] for b in _BEGINNINGS):
+            if not _is_cut(last):
                 raise ValueError(f"{error}: choose another file") from None
             self._file.truncate(end)
             warnings.warn(
