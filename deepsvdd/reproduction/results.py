@@ -326,12 +326,15 @@ class ResultsFile:
 def _kept_elsewhere(path: Path, text: str, error: OSError) -> WriteError:
     """Save runs that their file does not take; tell of it and of them."""
     told = cannot_write(path, error)
+    name = None
     try:
         number, name = tempfile.mkstemp(prefix="deepsvdd-", suffix=".jsonl")
         with open(number, "w", encoding="utf-8") as file:
             file.write(text)
         kept = f"the runs just finished are in '{name}'"
     except OSError:
+        if name:
+            Path(name).unlink()
         log.error("not written to '%s': %s", path, text)
         kept = "the runs just finished are in the log only"
     return WriteError(told.errno, f"{told}; {kept}", str(path))

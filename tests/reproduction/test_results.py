@@ -309,6 +309,24 @@ def test_without_any_room_the_runs_are_in_the_log(tmp_path, room, monkeypatch, c
     assert not list(tmp_path.iterdir())  # no empty file is left of it
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux")
+def test_where_the_other_place_is_full_too_nothing_is_left_there(
+    tmp_path, room, monkeypatch, caplog
+):
+    place = tmp_path / "other"
+    place.touch()
+    full = os.open("/dev/full", os.O_WRONLY)
+    monkeypatch.setattr(results.tempfile, "mkstemp", lambda **_: (full, str(place)))
+    room[0] = 10
+    with (
+        pytest.raises(OSError, match="the runs just finished are in the log only"),
+        ResultsFile(tmp_path / "a.jsonl") as file,
+    ):
+        file.append(run(1))
+    assert json.dumps(run(1)) in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
 def test_an_interruption_leaves_whole_lines(tmp_path, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
@@ -341,6 +359,7 @@ def test_a_limit_of_the_files_size_is_told(tmp_path):
     )
     assert done.returncode == 1
     assert "WriteError: cannot write" in done.stderr
+    assert "the file would be larger than the system allows; raise" in done.stderr
     lines = read_results([tmp_path / "a"])
     (kept,) = tmp_path.glob("deepsvdd-*.jsonl")
     assert [*lines, *read_results([kept])] == [run(s) for s in range(len(lines) + 1)]
