@@ -26,8 +26,8 @@ from tqdm import tqdm
 from deepsvdd import DeepSVDD, get_recipe, load_dataset, one_vs_rest
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import shortened
-from deepsvdd.reproduction.baselines import altered_images
 from deepsvdd.reproduction.provenance import provenance
+from deepsvdd.reproduction.support_vectors import altered_images
 
 DIGITS = range(10)
 EPOCHS = ((2, 2), (3, 3), (5, 5), (10, 10))  # of pretraining, and of training

@@ -22,6 +22,10 @@ _FIXES = {
         "the disk quota is exceeded",
         "free some space or choose another folder",
     ),
+    errno.EFBIG: (
+        "the file would be larger than the system allows",
+        "raise the limit (ulimit -f) or choose another folder",
+    ),
     errno.EACCES: ("permission denied", "choose a folder that you may write to"),
     errno.EPERM: ("permission denied", "choose a folder that you may write to"),
     errno.EROFS: (

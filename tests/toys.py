@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from deepsvdd import Dataset, DeepSVDD, Phase, Recipe, Split, build_autoencoder
+from deepsvdd.adversarial.examples import AdversarialSet
 from deepsvdd.reproduction.tasks import Settings
 
 QUICK = Phase(lr=3e-3, n_epochs=2, batch_size=64, schedule="one-cycle")
@@ -193,3 +194,118 @@ def small(split):
         y_test=split.y_test[:500],
         normal_classes=split.normal_classes,
     )
+
+
+# --------------------------------------------------------------- adversarial examples
+
+
+def few_images(name="mnist", shape=(1, 28, 28), seed=0):
+    rng = np.random.default_rng(seed)
+
+    def images(n):
+        return rng.integers(0, 256, size=(n, *shape)).astype(np.uint8)
+
+    labels = np.arange(40) % 4
+    return Dataset(name, images(40), labels, images(40), labels, tuple("abcd"))
+
+
+def made_up_examples(data, rows=(2, 6, 10), shift=0.25):
+    rows = np.array(rows)
+    n = len(rows)
+    return AdversarialSet(
+        x=(data.x_test[rows] * 0.9 + shift).astype(np.float32),
+        original=data.x_test[rows],
+        index=rows,
+        predicted=np.zeros(n, dtype=np.int64),
+        predicted_rounded=np.zeros(n, dtype=np.int64),
+        distance=np.arange(1.0, n + 1),
+        queries=np.full(n, 9),
+        metadata={
+            "dataset": data.name,
+            "normal_class": 2,
+            "attack": {"name": "none"},
+            "classifier": {"test_accuracy": 1.0},
+        },
+    )
+
+
+# -------------------------------------------------------------------- files of results
+
+
+def a_run(seed=0, **more):
+    """A line of results."""
+    return {
+        "dataset": "mnist",
+        "normal_class": 3,
+        "method": "kde",
+        "seed": seed,
+        **({"auc": 0.9} | more),
+    }
+
+
+NESTED = '{"dataset": ' + 100_000 * "[" + 100_000 * "]" + "}"
+# What other hands may have made of a line: the fields that they changed, what is told.
+BROKEN_FIELDS = {
+    "auc text": ({"auc": "good"}, "auc"),
+    "auc null": ({"auc": None}, "auc"),
+    "auc NaN": ({"auc": float("nan")}, "auc"),
+    "auc Infinity": ({"auc": float("inf")}, "auc"),
+    "auc 93 (per cent)": ({"auc": 93}, "auc"),
+    "auc -1": ({"auc": -1}, "auc"),
+    "auc bool": ({"auc": True}, "auc"),
+    "seed text": ({"seed": "a"}, "seed"),
+    "seed null": ({"seed": None}, "seed"),
+    "seed list": ({"seed": [1]}, "seed"),
+    "seed huge": ({"seed": 10**400}, "seed"),
+    "class text": ({"normal_class": "three"}, "normal_class"),
+    "class null": ({"normal_class": None}, "normal_class"),
+    "class -1": ({"normal_class": -1}, "normal_class"),
+    "class 99": ({"normal_class": 99}, "normal_class"),
+    "class float": ({"normal_class": 3.0}, "normal_class"),
+    "class list": ({"normal_class": [3]}, "normal_class"),
+    "dataset null": ({"dataset": None}, "dataset"),
+    "dataset number": ({"dataset": 5}, "dataset"),
+    "dataset list": ({"dataset": ["mnist"]}, "dataset"),
+    "dataset '../../evil'": ({"dataset": "../../evil"}, "dataset"),
+    "dataset surrogate": ({"dataset": "\ud800"}, "dataset"),
+    "dataset long": ({"dataset": 300 * "a"}, "dataset"),
+    "method null": ({"method": None}, "method"),
+    "method list": ({"method": []}, "method"),
+    "method with /": ({"method": "a/b"}, "method"),
+    "pipe in names": ({"method": "a|b"}, "method"),
+    "recipe number": ({"recipe": 5}, "recipe"),
+    "recipe with \\": ({"recipe": "a\\b"}, "recipe"),
+    "nu text": ({"nu": "0.1"}, "nu"),
+    "nu 0": ({"nu": 0}, "nu"),
+    "precision list": ({"precision": []}, "precision"),
+    "network null": ({"network": None}, "network"),
+    "preprocessing object": ({"preprocessing": {}}, "preprocessing"),
+    "provenance null": ({"provenance": None}, "provenance"),
+    "provenance text": ({"provenance": "here"}, "provenance"),
+    "commit number": ({"provenance": {"commit": 5}}, "provenance"),
+    "machine null": ({"provenance": {"machine": None}}, "provenance"),
+    "device list": ({"provenance": {"machine": {"device": []}}}, "provenance"),
+    "untrained text": ({"untrained_auc": "low"}, "untrained_auc"),
+    "untrained null": ({"untrained_auc": None}, "untrained_auc"),
+    "control bool": ({"control_auc": False}, "control_auc"),
+    "collapsed text": ({"collapsed": "no"}, "collapsed"),
+    "epochs number": ({"epochs": 10}, "epochs"),
+    "epochs of three": ({"epochs": [1, 2, 3]}, "epochs"),
+    "seconds negative": ({"train_seconds": -1}, "train_seconds"),
+    "seconds huge": ({"test_seconds": float("inf")}, "test_seconds"),
+    "members of text": ({"members": ["a"]}, "members"),
+    "n_members float": ({"n_members": 2.5}, "n_members"),
+    "attack text": ({"attack": "none"}, "attack"),
+}
+# And of a file whose first line is whole: the rest of it.
+BROKEN_TEXTS = {
+    "half a line within": '{"dataset": "mni\n' + json.dumps(a_run(2)),
+    "a list": "[1]",
+    "a number": "5",
+    "null": "null",
+    "an empty line": "\n" + json.dumps(a_run(2)),
+    "deep nesting": NESTED,
+    "a field is missing": '{"dataset": "mnist"}',
+    "a number of 5000 digits": '{"seed": ' + 5000 * "9" + "}",
+    "not UTF-8": b'{"dataset": "\xff"}',
+}

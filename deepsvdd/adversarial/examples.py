@@ -28,8 +28,10 @@ from deepsvdd.adversarial.attacks import (
 from deepsvdd.adversarial.classifier import Classifier, unit_pixels
 from deepsvdd.core._engine.model_format import checksum
 from deepsvdd.core.networks import evaluation_mode
+from deepsvdd.core.recipes import is_whole
 from deepsvdd.datasets import Dataset, one_vs_rest
 from deepsvdd.files import atomic_write
+from deepsvdd.reproduction.schema import shown
 
 STARTS = ("images", "noise")
 
@@ -110,17 +112,66 @@ class AdversarialSet:
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {name: file[name] for name in ARRAYS}
-                return cls(**arrays, metadata=json.loads(str(file["metadata"])))
+                examples = cls(**arrays, metadata=json.loads(str(file["metadata"])))
+            check_arrays(examples)
+            check_metadata(examples.metadata)
+            return examples
         except FileNotFoundError:
             raise
         except Exception as error:  # damage surfaces as many types, from zlib to numpy
+            reason = str(error).partition("\n")[0] or type(error).__name__
             raise ValueError(
                 f"'{os.fspath(path)}' must be a file of adversarial examples, as "
-                f"deepsvdd attack writes, but cannot be read ({error})"
+                f"deepsvdd attack writes, but cannot be read ({reason})"
             ) from error
 
 
 ARRAYS = tuple(f.name for f in fields(AdversarialSet) if f.name != "metadata")
+_IMAGES = ("x", "original")
+MAX = 1e18  # of rows and distances
+_TYPES = {"x": np.float32, "original": np.uint8, "distance": np.float64}  # others int64
+
+
+def check_arrays(examples: AdversarialSet) -> None:
+    """Raise ValueError if arrays are of other types or shapes than a set's, or odd."""
+    arrays = {name: getattr(examples, name) for name in ARRAYS}
+    n = len(examples.index)
+    shape = examples.original.shape
+    if not n or len(shape) != 4:
+        raise ValueError(
+            "original must have the shape (n, c, h, w) with an image at least; got "
+            f"{shape}"
+        )
+    for name, array in arrays.items():
+        dtype = _TYPES.get(name, np.int64)
+        expected = (n, *shape[1:]) if name in _IMAGES else (n,)
+        if array.dtype != dtype or array.shape != expected:
+            raise ValueError(
+                f"{name} must be {np.dtype(dtype)} of shape {expected}; got "
+                f"{array.dtype} of {array.shape}"
+            )
+    for name, top in (("x", 255.0), ("distance", MAX), ("index", MAX)):
+        array = arrays[name]
+        if not ((array >= 0) & (array <= top)).all():  # as NaN is not
+            raise ValueError(
+                f"{name} must hold numbers from 0 to {top:g} only; got "
+                f"{array.min():g} to {array.max():g}"
+            )
+
+
+def check_metadata(metadata: Any) -> None:
+    """Raise ValueError if it lacks what the experiment needs, or has it otherwise."""
+    if not isinstance(metadata, dict):
+        raise ValueError(f"metadata must be an object; got {shown(metadata)}")
+    for name, valid, domain in (
+        ("dataset", lambda value: isinstance(value, str), "a text"),
+        ("normal_class", is_whole, "a whole number"),
+        ("classifier", lambda value: isinstance(value, dict), "an object"),
+        ("attack", lambda value: isinstance(value, dict), "an object"),
+    ):
+        if not valid(metadata.get(name)):
+            given = shown(metadata[name]) if name in metadata else "nothing"
+            raise ValueError(f"metadata must have {domain} as {name}; got {given}")
 
 
 def attack_class(
@@ -331,11 +382,16 @@ def fingerprint(
 
 
 def read_part(file: Path | None) -> Part | None:
-    """Read a finished batch, if there is one."""
+    """Read a finished batch, if there is a whole one."""
     if file is None or not file.exists():
         return None
-    with np.load(file, allow_pickle=False) as content:
-        return dict(content)
+    try:
+        with np.load(file, allow_pickle=False) as content:
+            return {name: content[name] for name in ARRAYS if name != "original"}
+    except Exception as error:  # damage surfaces as many types, from zlib to numpy
+        reason = str(error).partition("\n")[0]
+        warnings.warn(f"'{file}' is damaged and made again ({reason})", stacklevel=3)
+        return None
 
 
 def write_part(file: Path | None, part: Part) -> None:

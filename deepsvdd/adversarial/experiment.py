@@ -21,6 +21,7 @@ from deepsvdd.reproduction.runs import run_on
 from deepsvdd.reproduction.tasks import (
     NETWORK_METHODS,
     Settings,
+    check_trainings,
     planned_lines,
     remaining,
     tasks_of,
@@ -46,16 +47,21 @@ def adversarial_split(dataset: Dataset, adversarial: AdversarialSet) -> Split:
     Raises
     ------
     ValueError
-        If the examples are of another data set.
+        If the examples are of another data set, or their originals of another class.
     """
     label = adversarial.metadata["normal_class"]
-    made_from = dataset.x_test[np.minimum(adversarial.index, len(dataset.x_test) - 1)]
-    if not np.array_equal(made_from, adversarial.original):
+    rows = np.minimum(adversarial.index, len(dataset.x_test) - 1)
+    if not np.array_equal(dataset.x_test[rows], adversarial.original):
         raise ValueError(
             f"adversarial must be made from test images of this {dataset.name!r}; got "
             f"examples of {adversarial.metadata['dataset']!r} with other originals"
         )
     x_train = one_vs_rest(dataset, label).x_train
+    if (dataset.y_test[rows] != label).any():
+        raise ValueError(
+            f"adversarial must be made from test images of its normal_class, {label}; "
+            "got originals of other classes"
+        )
     normal = dataset.x_test[dataset.y_test == label]
     x_test: Any = np.concatenate([normal.astype(np.float32), adversarial.x])
     y_test = np.repeat([0, 1], [len(normal), len(adversarial)])
@@ -142,15 +148,17 @@ def run_experiment(
     }
     normal = {dataset.name: split.normal_classes}
     tasks = tasks_of(normal, methods, [recipe], seeds, settings or Settings())
+    check_trainings(tasks, dataset)
     shapes = {dataset.name: dataset.x_train.shape[1:]}
     file.refuse_others(line | facts for line in planned_lines(tasks, shapes))
     control = plain_noise(adversarial)
     command = command_line()
     for task in remaining(tasks, {key_of(line) for line in file.lines}):
-        for line, _ in run_on(task, split, control):
-            line |= facts
+        lines = [line | facts for line, _ in run_on(task, split, control)]
+        for line in lines:
             line["provenance"] = line["provenance"] | {"command": command}
-            file.append(line)
+        file.append(*lines)
+        for line in lines:
             on_run(line)
 
 

@@ -5,17 +5,18 @@ Touch it to add an option (in the module of the command's name; of ``train`` als
 its name in ``COMMANDS``). Besides the commands ``train``, ``fit``, ``score``,
 ``info``, ``sweep``, ``report``, ``signs``, ``attack`` and ``adversarial``:
 
-========== ==========================================================================
-module     holds
-========== ==========================================================================
-options    options that several commands have
-inputs     reading what is to be trained on or scored: arrays, tables, images, folders
-tables     reading CSV and Parquet
-left_out   what could not be read or scored: named, counted, told by the exit status
-config     the settings of ``train``: where each comes from, and config.json
-run_log    what ``train`` says, on the terminal and in log.txt
-pictures   the pictures of ``train``, and drawing to a file, as ``report`` does, too
-========== ==========================================================================
+============= =======================================================================
+module        holds
+============= =======================================================================
+options       options that several commands have, and their values' ranges
+inputs        reading what is trained on or scored: arrays, tables, images, folders
+tables        reading CSV and Parquet
+left_out      what could not be read or scored: named, counted, told by the exit status
+config        the settings of ``train``: where each comes from, and config.json
+run_log       what ``train`` says, on the terminal and in log.txt
+pictures      the pictures of ``train``, and drawing to a file, as ``report`` does
+interruptions how Ctrl-C and SIGTERM end ``sweep`` and ``adversarial``
+============= =======================================================================
 """
 
 from __future__ import annotations

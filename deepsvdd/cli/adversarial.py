@@ -10,9 +10,11 @@ import click
 from deepsvdd.adversarial.examples import AdversarialSet
 from deepsvdd.adversarial.experiment import run_experiment
 from deepsvdd.cli import options as shared
+from deepsvdd.cli.interruptions import resumable
 from deepsvdd.cli.options import whole_numbers
 from deepsvdd.core.networks import NETWORKS
-from deepsvdd.datasets import DATASETS, load_dataset
+from deepsvdd.datasets import DATASETS, dataset_file, load_dataset
+from deepsvdd.files import refuse_output_as_input, require_writable
 from deepsvdd.reproduction.results import Line, ResultsFile
 from deepsvdd.reproduction.tasks import METHODS, Settings
 
@@ -72,9 +74,12 @@ def command(
       deepsvdd adversarial gtsrb stop.npz results.jsonl --data_path signs
     """
     numbers = whole_numbers(seeds, "seeds")
-    dataset = load_dataset(dataset_name, data_path)
+    settings = Settings(data_path=data_path, **options)
+    require_writable(output)
+    refuse_output_as_input(output, examples, dataset_file(dataset_name, data_path))
     adversarial = AdversarialSet.load(examples)
-    with ResultsFile(output) as file:
+    dataset = load_dataset(dataset_name, data_path)
+    with ResultsFile(output) as file, resumable(file):
         run_experiment(
             dataset,
             adversarial,
@@ -82,7 +87,7 @@ def command(
             methods=methods,
             recipe=recipe,
             seeds=numbers,
-            settings=Settings(data_path=data_path, **options),
+            settings=settings,
             on_run=show,
         )
     click.echo(f"{output}: done")

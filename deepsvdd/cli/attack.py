@@ -58,7 +58,7 @@ from deepsvdd.reproduction.provenance import provenance
     show_default=True,
     help="Images attacked, and then kept, at a time.",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--seed", type=shared.SEED, default=0, show_default=True)
 @click.option(
     "--classifier",
     "classifier_file",
@@ -111,8 +111,8 @@ def command(
         refuse_output_as_input(written, dataset_file(dataset_name, data_path))
     refuse_output_as_input(output, file)
     dataset = load_dataset(dataset_name, data_path)
-    label = int(normal_class) if normal_class.isdecimal() else normal_class
-    one_vs_rest(dataset, label)  # refuses others before minutes of training
+    label = shared.class_label(normal_class)
+    refuse_more_images(dataset, label, options["n"])
     where = resolve_device(device)
     classifier = obtain_classifier(file, dataset, options["seed"], epochs, where)
     click.echo(
@@ -139,6 +139,17 @@ def command(
         f"0 to 1), {found.queries.max()} queries at most; "
         f"{found.survive_rounding:.0%} survive rounding to 8 bits"
     )
+
+
+def refuse_more_images(dataset: Dataset, label: int | str, n: int) -> None:
+    """Raise ValueError, before minutes of training, if there are no n test images."""
+    (index,) = one_vs_rest(dataset, label).normal_classes
+    held = int((dataset.y_test == index).sum())
+    if n > held:
+        raise ValueError(
+            f"n must be at most {held}, the test images of class "
+            f"{dataset.classes[index]!r}; got {n}"
+        )
 
 
 def obtain_classifier(

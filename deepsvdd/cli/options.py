@@ -8,6 +8,11 @@ from typing import Any
 import click
 
 from deepsvdd.core._engine.devices import PRECISIONS
+from deepsvdd.reproduction.schema import MAX_SEED, shown
+
+SEED = click.IntRange(0, MAX_SEED)
+PROCESSES = click.IntRange(1, 1024)  # or threads
+MAX_NUMBERS = 10_000  # in a list
 
 
 class OutputPath(click.Path):
@@ -51,14 +56,31 @@ precision = click.option(
 
 
 def whole_numbers(text: str, name: str) -> list[int]:
-    """Read ``0-9`` or ``0,3,5-7``."""
+    """Read ``0-9`` or ``0,3,5-7``: at most 10,000 numbers, none above MAX_SEED."""
     numbers: list[int] = []
     for part in text.split(","):
-        low, dash, high = part.strip().partition("-")
-        high = high if dash else low
-        if not (low.isdecimal() and high.isdecimal() and int(low) <= int(high)):
-            raise ValueError(f"{name} must be like 0-9 or 0,3,5-7; got {text!r}")
-        numbers += range(int(low), int(high) + 1)
+        first, dash, last = part.strip().partition("-")
+        last = last if dash else first
+        valid = first.isdecimal() and last.isdecimal()
+        low, high = (_number(first), _number(last)) if valid else (1, 0)
+        if low > high:
+            raise ValueError(f"{name} must be like 0-9 or 0,3,5-7; got {shown(text)}")
+        if high > MAX_SEED or len(numbers) + high - low >= MAX_NUMBERS:
+            raise ValueError(
+                f"{name} must be at most {MAX_NUMBERS} numbers, none above {MAX_SEED}; "
+                f"got {shown(text)}"
+            )
+        numbers += range(low, high + 1)
     if len(set(numbers)) < len(numbers):
-        raise ValueError(f"{name} must be different numbers; got {text!r}")
+        raise ValueError(f"{name} must be different numbers; got {shown(text)}")
     return numbers
+
+
+def class_label(text: str) -> int | str:
+    """Read a class, by its number or its name."""
+    return _number(text) if text.isdecimal() else text
+
+
+def _number(digits: str) -> int:
+    """Read a whole number; of more digits than any valid one has, the first ones."""
+    return int(digits.lstrip("0")[:11] or "0")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from deepsvdd.cli.pictures import draw
-from deepsvdd.files import write_text
+from deepsvdd.files import refuse_output_as_input, write_text
 from deepsvdd.reproduction import reports
-from deepsvdd.reproduction.results import Line, read_results
+from deepsvdd.reproduction.results import read_results
 
 
 @click.command(name="report", short_help="Tables and figures of a sweep's results.")
@@ -25,7 +26,12 @@ from deepsvdd.reproduction.results import Line, read_results
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for tables.md, tables.csv and the figures.",
 )
-def command(files: tuple[Path, ...], output: Path | None) -> None:
+@click.option(
+    "--skip_broken",
+    is_flag=True,
+    help="Leave out lines that are no results, and do not stop at the first.",
+)
+def command(files: tuple[Path, ...], output: Path | None, skip_broken: bool) -> None:
     """Lay results of `deepsvdd sweep` beside the paper's.
 
     Prints Markdown: for each data set and recipe a table of the test AUCs, mean and
@@ -36,7 +42,7 @@ def command(files: tuple[Path, ...], output: Path | None) -> None:
     deepsvdd report mnist.jsonl
     deepsvdd report mnist.jsonl cifar10.jsonl -o report/
     """
-    lines = read_results(files)
+    lines = read_results(files, skip_broken)
     if not lines:
         raise ValueError(f"'{files[0]}' holds no results: run deepsvdd sweep first")
     rows = reports.summarise(lines)
@@ -44,20 +50,27 @@ def command(files: tuple[Path, ...], output: Path | None) -> None:
     click.echo(text, nl=False)
     if output is None:
         return
-    write_text(output / "tables.md", text)
-    write_text(output / "tables.csv", reports.as_csv(rows))
-    draw_all(output, rows, lines)
+    tables = {"tables.md": text, "tables.csv": reports.as_csv(rows)}
+    drawn = pictures(rows)
+    for name in (*tables, *drawn):
+        refuse_output_as_input(output / name, *files)
+    for name, content in tables.items():
+        write_text(output / name, content)
+    for name, (plot, *data) in drawn.items():
+        draw(output / name, plot, *data)
     names = ", ".join(sorted(path.name for path in output.iterdir()))
     click.echo(f"\nwritten to {output}: {names}")
 
 
-def draw_all(output: Path, rows: list[reports.Row], lines: list[Line]) -> None:
-    """Draw each table: one picture a method, and one of all means."""
+def pictures(rows: list[reports.Row]) -> dict[str, tuple[Any, ...]]:
+    """Plan a table's pictures, one a method, and one of all means: name to drawing."""
+    planned: dict[str, tuple[Any, ...]] = {}
     for dataset, recipe in reports.tables(rows):
         own = reports.of_table(rows, dataset, recipe)
         stem = "-".join(filter(None, (dataset, recipe))).replace(":", "_")
         stem = stem.replace(", ", "-")
         for method in dict.fromkeys(row.method for row in own):
-            draw(output / f"{stem}-{method}.png", reports.draw_classes, own, method)
+            planned[f"{stem}-{method}.png"] = (reports.draw_classes, own, method)
         if any(row.normal_class == reports.MEAN for row in own):
-            draw(output / f"{stem}-means.png", reports.draw_methods, own)
+            planned[f"{stem}-means.png"] = (reports.draw_methods, own)
+    return planned

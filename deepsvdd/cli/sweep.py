@@ -11,9 +11,11 @@ import click
 from tqdm import tqdm
 
 from deepsvdd.cli import options as shared
+from deepsvdd.cli.interruptions import resumable
 from deepsvdd.cli.options import whole_numbers
 from deepsvdd.core.networks import NETWORKS
-from deepsvdd.datasets import DATASETS
+from deepsvdd.datasets import DATASETS, dataset_file
+from deepsvdd.files import refuse_output_as_input, require_writable
 from deepsvdd.reproduction.executors import EXECUTORS, run_locally, run_on_ray
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
 from deepsvdd.reproduction.sweeps import lost_scores, sweep
@@ -89,12 +91,12 @@ def class_names(text: str) -> list[int | str] | None:
 )
 @click.option(
     "--jobs",
-    type=click.IntRange(1),
+    type=shared.PROCESSES,
     help="Local: runs at a time; by default one for every --threads cores.",
 )
 @click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=shared.PROCESSES,
     default=1,
     show_default=True,
     help="Cores of each run. The last digits of a result depend on it.",
@@ -130,14 +132,18 @@ def command(
     On a cluster that runs already:
       deepsvdd sweep all.jsonl --seeds 0-9 --executor ray --address auto
     """
+    require_writable(output)
+    refuse_output_as_input(
+        output, *(dataset_file(name, settings["data_path"]) for name in datasets)
+    )
     grid = Settings(**settings)
     if executor == "local":
         if address:
-            raise ValueError(f"address is for engine ray; got {address!r}")
+            raise ValueError(f"address is for executor ray; got {address!r}")
         run: Any = partial(run_locally, n_jobs=jobs, n_threads=threads)
     else:
         if jobs:
-            raise ValueError(f"jobs is for engine local; got {jobs}")
+            raise ValueError(f"jobs is for executor local; got {jobs}")
         n_gpus = int(grid.device.startswith("cuda"))
         run = partial(run_on_ray, address=address, n_threads=threads, n_gpus=n_gpus)
     tasks = plan(
@@ -148,7 +154,7 @@ def command(
         whole_numbers(seeds, "seeds"),
         grid,
     )
-    with ResultsFile(output) as file:
+    with ResultsFile(output) as file, resumable(file):
         failures = carry_out(tasks, file, run, ensembles)
     if failures:
         raise ChildProcessError(
@@ -170,7 +176,7 @@ def carry_out(
     done = sum(key_of(line) in wanted for line in file.lines)
     again = len(lost_scores(tasks, file)) if ensembles else 0
     if done:
-        note = f", {again} of them once more, as their scores are gone" if again else ""
+        note = f", {again} of them once more, as their scores are lost" if again else ""
         click.echo(f"{file.path}: {done} of {total} runs are done{note}")
     with tqdm(total=total, initial=done - again, unit="run", smoothing=0) as bar:
 
@@ -184,7 +190,8 @@ def carry_out(
 
         def on_failure(task: Task, error: Exception) -> None:
             what = f"{task.dataset} {task.normal_class} {'/'.join(task.methods)}"
-            failures.append(f"{what}, seed {task.seeds[0]}: {error}")
+            why = str(error).partition("\n")[0] or type(error).__name__
+            failures.append(f"{what}, seed {task.seeds[0]}: {why}")
             bar.write(f"failed: {failures[-1]}")
 
         sweep(

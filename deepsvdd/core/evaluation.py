@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
-from torch import nn
+from torch import Tensor, nn
 
 from deepsvdd.core._engine.isolation import drawn_from
 from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.metrics import evaluate, roc_auc
-from deepsvdd.core.recipes import get_recipe, shortened
+from deepsvdd.core.networks import Autoencoder
+from deepsvdd.core.recipes import Phase, Recipe, get_recipe, shortened
+from deepsvdd.core.training import Hypersphere, train_hyperspheres
 from deepsvdd.datasets import Split
 
 
@@ -105,6 +108,27 @@ def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[f
         control.fit(split.x_train)
         aucs.append(roc_auc(split.y_test, control.anomaly_score(split.x_test)))
     return aucs
+
+
+def untrained_spheres(
+    autoencoders: Sequence[Autoencoder], x: Tensor, seeds: Sequence[int]
+) -> list[Hypersphere]:
+    """Give networks about to be trained their centers, and no training: that control.
+
+    What :func:`untrained_aucs` does with networks that it draws itself.
+
+    Parameters
+    ----------
+    autoencoders : sequence of Autoencoder
+        Their encoders are copied.
+    x : Tensor of shape (n, ...)
+        Preprocessed training data.
+    seeds : sequence of int
+        One a network.
+    """
+    encoders = [copy.deepcopy(autoencoder.encoder) for autoencoder in autoencoders]
+    nothing = Recipe(training=Phase(n_epochs=0))
+    return train_hyperspheres(encoders, x, nothing, seeds=seeds)
 
 
 def redrawn(network: str | nn.Module, seed: int) -> str | nn.Module:

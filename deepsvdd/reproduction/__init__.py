@@ -6,17 +6,20 @@ normal class with one seed; a *task* is a group of runs that share work; a *swee
 all tasks of a grid; an *executor* is what carries them out; *results* are files with
 one line per run; a *report* is tables and figures of results.
 
-============ =======================================================================
-module       holds
-============ =======================================================================
-published    the AUCs that the paper reports, from ``paper_auc.csv``
-provenance   how a result came to be: commit, versions, machine, command
-results      files of results, read and appended to
-baselines    shallow detectors to compare with
-tasks        what a sweep has to do
-runs         how one task is done
-executors    processes of this machine, or a Ray cluster
-sweeps       all tasks that a file of results lacks; ensembles of their networks
-reports      tables and figures of results, beside the paper's
-============ =======================================================================
+=============== ====================================================================
+module          holds
+=============== ====================================================================
+published       the AUCs that the paper reports, from ``paper_auc.csv``
+provenance      how a result came to be: commit, versions, machine, command
+schema          what each field of a line of results may hold
+results         files of results, read and appended to
+shallow         what shallow detectors share: preprocessing, projection, folds
+support_vectors one-class support vector machines
+baselines       all shallow detectors to compare with, by their names
+tasks           what a sweep has to do
+runs            how one task is done
+executors       processes of this machine, or a Ray cluster
+sweeps          all tasks that a file of results lacks; ensembles of their networks
+reports         tables and figures of results, beside the paper's
+=============== ====================================================================
 """

@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from typing import Any
 
 from deepsvdd.errors import ProcessLostError
@@ -37,11 +39,14 @@ def run_locally(
     tasks: Sequence[Any],
     n_jobs: int | None = None,
     n_threads: int = 1,
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome], None, None]:
     """Run tasks in processes that have cores of their own.
 
     If cores are left free, the operating system may move the processes among all of
     them: another program, or a second sweep, may be using the first ones.
+
+    An interruption (Ctrl-C, the generator's ``close``) ends the processes in the middle
+    of their tasks.
 
     Parameters
     ----------
@@ -71,7 +76,8 @@ def run_locally(
     while left and losses < MAX_LOSSES:
         losses += 1
         with _Pool(min(n_jobs, len(left)), n_threads) as pool:
-            futures = {pool.submit(function, task): i for i, task in left.items()}
+            with _interrupts_held_back():
+                futures = {pool.submit(function, task): i for i, task in left.items()}
             for future in as_completed(futures):
                 error = future.exception()
                 if isinstance(error, BrokenProcessPool):
@@ -97,21 +103,44 @@ class _Pool(ProcessPoolExecutor):
             share = [mine[i % len(mine)] for i in range(first, first + n_threads)]
             # Two programs that leave cores free would meet on the same first cores.
             shares.put(share if n_jobs * n_threads >= len(mine) else mine)
+        # Nothing is ever sent on it: workers end when its other end is closed.
+        self._line, self._end = context.Pipe(duplex=False)
         super().__init__(
             n_jobs,
             mp_context=context,
             initializer=_settle,
-            initargs=(shares, n_threads, os.getpid()),
+            initargs=(shares, n_threads, self._line),
         )
 
-    def __exit__(self, *error: Any) -> None:
-        """Do not wait for what has not begun."""
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        """Do not wait for what has not begun, nor, after an error, for the rest."""
+        if kind is not None:
+            self._end.close()
         self.shutdown(wait=True, cancel_futures=True)
+        self._end.close()
+        self._line.close()
 
 
-def _settle(shares: Any, n_threads: int, parent: int) -> None:
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Start processes that Ctrl-C does not reach: they inherit what is blocked here.
+
+    A terminal sends it to all processes, and each would print where it was. The parent
+    alone decides.
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _settle(shares: Any, n_threads: int, line: Connection) -> None:
     """Prepare a worker process: its cores, its threads, its end."""
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(line,), daemon=True).start()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, shares.get())
     set_threads(n_threads)
@@ -126,10 +155,10 @@ def set_threads(n_threads: int) -> None:
     threadpool_limits(n_threads)
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent has been killed: nobody reads its results."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+def _end_with(line: Connection) -> None:
+    """End this process when its parent hangs up or dies: nobody reads its results."""
+    with suppress(OSError):
+        line.poll(None)
     os._exit(1)
 
 
@@ -142,7 +171,7 @@ def run_on_ray(
     address: str | None = None,
     n_threads: int = 1,
     n_gpus: int = 0,
-) -> Iterator[tuple[int, Outcome]]:
+) -> Generator[tuple[int, Outcome], None, None]:
     """Run tasks on a Ray cluster, or on this machine as one.
 
     The package must be installed on every node.
@@ -173,7 +202,7 @@ def run_on_ray(
         import ray
     except ImportError:
         raise ValueError(
-            "engine ray needs the package ray: pip install 'deepsvdd[cluster]'"
+            "executor ray needs the package ray: pip install 'deepsvdd[cluster]'"
         ) from None
     started = not ray.is_initialized()
     if started:

@@ -336,7 +336,8 @@ def markdown_table(
 ) -> str:
     """Write a Markdown table: ``left`` columns to the left, the others to the right."""
     rule = [*["---"] * left, *["---:"] * (len(head) - left)]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in [head, rule, *rows])
+    lines = ([c.replace("|", r"\|") for c in cells] for cells in [head, rule, *rows])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def seeds_of(lines: Iterable[Line]) -> str:

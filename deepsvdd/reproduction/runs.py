@@ -17,13 +17,11 @@ from torch import Tensor
 from deepsvdd.core._engine.devices import channels_last, resolve_device
 from deepsvdd.core._engine.dictionaries import begin
 from deepsvdd.core._engine.feeds import InMemory
+from deepsvdd.core.evaluation import untrained_spheres
 from deepsvdd.core.metrics import average_precision, roc_auc
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
-from deepsvdd.core.recipes import (
-    Phase,
-    Recipe,
-)
+from deepsvdd.core.recipes import Recipe
 from deepsvdd.core.training import (
     OBJECTIVES,
     Hypersphere,
@@ -36,13 +34,10 @@ from deepsvdd.datasets import (
     one_vs_rest,
 )
 from deepsvdd.errors import CollapseWarning
-from deepsvdd.reproduction.baselines import (
-    as_in_paper,
-    labelled_tenth,
-    make_baseline,
-)
+from deepsvdd.reproduction.baselines import as_in_paper, make_baseline
 from deepsvdd.reproduction.provenance import provenance
 from deepsvdd.reproduction.results import Line
+from deepsvdd.reproduction.support_vectors import labelled_tenth
 from deepsvdd.reproduction.tasks import Settings, Task, find_recipe, load, setup_of
 
 Run = tuple[Line, NDArray[np.float32] | None]  # and its scores, where they are kept
@@ -126,7 +121,7 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
         begin(autoencoder.encoder, recipe.first_layer, InMemory(x), seed)
     before = [
         roc_auc(split.y_test, sphere.squared_distances(x_test))
-        for sphere in _untrained(autoencoders, x, task.seeds)
+        for sphere in untrained_spheres(autoencoders, x, task.seeds)
     ]
     common: Any = {"seeds": task.seeds, "precision": settings.precision}
     histories = pretrain_autoencoders(autoencoders, x, recipe.pretraining, **common)
@@ -163,15 +158,6 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
                 )
             )
     return runs
-
-
-def _untrained(
-    autoencoders: list[Autoencoder], x: Tensor, seeds: tuple[int, ...]
-) -> list[Hypersphere]:
-    """Give each network its center, and no training."""
-    nothing = Recipe(training=Phase(n_epochs=0))
-    encoders = [copy.deepcopy(autoencoder.encoder) for autoencoder in autoencoders]
-    return train_hyperspheres(encoders, x, nothing, seeds=seeds)
 
 
 def _scores(detector: Hypersphere | Autoencoder, x: Tensor) -> NDArray[np.float32]:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import io
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import closing
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.training import (
     OBJECTIVES,
 )
-from deepsvdd.files import atomic_write
+from deepsvdd.files import atomic_write, require_writable
 from deepsvdd.reproduction.provenance import command_line
 from deepsvdd.reproduction.results import SETTINGS, Line, ResultsFile, key_of
 from deepsvdd.reproduction.runs import Run, data_of, quality_of, run_task
 from deepsvdd.reproduction.tasks import Settings, Task, check_file, remaining
 
+SECONDS = ("pretrain_seconds", "train_seconds", "test_seconds")
+# What an ensemble's line takes from its members'.
+TOLD_BY_MEMBERS = ("untrained_auc", "epochs", "collapsed", "provenance", *SECONDS)
+AUC_ERROR = 1e-6  # of an AUC computed twice from the same scores
+
 
 def sweep(
     tasks: Sequence[Task],
     file: ResultsFile,
-    executor: Callable[[Callable[[Task], list[Run]], list[Task]], Iterator[Any]],
+    executor: Callable[
+        [Callable[[Task], list[Run]], list[Task]], Generator[Any, None, None]
+    ],
     *,
     ensembles: bool = False,
     on_run: Callable[[Line], None] = lambda line: None,
@@ -50,31 +60,36 @@ def sweep(
     Raises
     ------
     ValueError
-        As :func:`check_file` does.
+        As :func:`check_file` does, or if a line of an ensemble's member lacks something
+        that the ensemble's tells.
+    WriteError
+        If results or scores cannot be written; see :meth:`ResultsFile.append`.
     """
     check_file(tasks, file)
+    if any(task.recipe is not None for task in tasks):
+        require_writable(score_folder(file.path) / "scores.npy")
     command = command_line()
     done = {key_of(line) for line in file.lines}
     groups = missing_ensembles(tasks, file) if ensembles else []
     again = lost_scores(tasks, file) if ensembles else set()
     todo = remaining(tasks, done - again)
-    for index, outcome in executor(run_task, todo):
-        if isinstance(outcome, BaseException):
-            if not isinstance(outcome, Exception):
-                raise outcome
-            on_failure(todo[index], outcome)
-            continue
-        for line, scores in outcome:
-            if scores is not None:
-                with atomic_write(score_file(file.path, line)) as temporary:
-                    np.save(temporary, scores)
-            if key_of(line) not in done:
-                line["provenance"] = line["provenance"] | {"command": command}
-                file.append(line)
-                done.add(key_of(line))
-            elif key_of(line) not in again:
+    with closing(executor(run_task, todo)) as outcomes:
+        for index, outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                if not isinstance(outcome, Exception):
+                    raise outcome
+                on_failure(todo[index], outcome)
                 continue
-            on_run(line)
+            new = [line for line, _ in outcome if key_of(line) not in done]
+            for line in new:
+                line["provenance"] = line["provenance"] | {"command": command}
+            file.append(*new)  # before the scores, which can be computed again
+            done.update(map(key_of, new))
+            for line, scores in outcome:
+                if scores is not None:
+                    write_scores(score_file(file.path, line), scores)
+                if line in new or key_of(line) in again:
+                    on_run(line)
     for line, keys in groups:
         if done.issuperset(keys):
             file.append(_ensemble(line, keys, file, tasks[0].settings))
@@ -82,17 +97,42 @@ def sweep(
 
 
 def lost_scores(tasks: Iterable[Task], file: ResultsFile) -> set[tuple[Any, ...]]:
-    """Name the finished runs whose scores a missing ensemble needs, but are gone.
+    """Name the finished runs whose scores a missing ensemble needs, but are lost.
 
-    They are trained again; their lines stay as they are.
+    Lost are scores that are gone, damaged, or not those that gave the run's AUC. The
+    runs are trained again; their lines stay as they are.
     """
     held = {key_of(line): line for line in file.lines}
-    return {
-        key
-        for _, keys in missing_ensembles(tasks, file)
-        for key in keys
-        if key in held and not score_file(file.path, held[key]).exists()
-    }
+    tasks = list(tasks)
+    lost = set()
+    for line, keys in missing_ensembles(tasks, file):
+        split = data_of(line["dataset"], line["normal_class"], tasks[0].settings)
+        for run in (held[key] for key in keys if key in held):
+            if not are_scores(score_file(file.path, run), run["auc"], split.y_test):
+                lost.add(key_of(run))
+    return lost
+
+
+def are_scores(path: Path, auc: float, y_test: NDArray[Any]) -> bool:
+    """Tell whether a file holds scores of the test images (m,) with that AUC."""
+    try:
+        scores = np.load(path, allow_pickle=False)
+        return abs(roc_auc(y_test, scores) - auc) < AUC_ERROR
+    except Exception:  # damage surfaces as many types, from zipfile to numpy
+        return False
+
+
+def write_scores(path: Path, scores: NDArray[Any]) -> None:
+    """Write test scores (m,) whole or not at all."""
+    content = io.BytesIO()  # NumPy's own writing says of a full disk less than Python's
+    np.save(content, scores)
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
+
+
+def score_folder(results: Path) -> Path:
+    """Name the folder of all runs' test scores."""
+    return results.with_name(results.name + ".scores")
 
 
 def score_file(results: Path, line: Line) -> Path:
@@ -100,16 +140,33 @@ def score_file(results: Path, line: Line) -> Path:
     parts = [str(line[name]) for name in ("dataset", "normal_class", "method")]
     parts += [str(line["recipe"]).replace(":", "_"), str(line["nu"])]
     parts += [str(line["precision"]), str(line["seed"])]
-    return results.with_name(results.name + ".scores") / f"{'-'.join(parts)}.npy"
+    return score_folder(results) / f"{'-'.join(parts)}.npy"
 
 
 def missing_ensembles(
     tasks: Iterable[Task], file: ResultsFile
 ) -> list[tuple[Line, list[tuple[Any, ...]]]]:
-    """Leave out of :func:`ensemble_groups` those whose lines the file holds."""
-    held = {key_of(line) for line in file.lines}
+    """Leave out of :func:`ensemble_groups` those whose lines the file holds.
+
+    Raises
+    ------
+    ValueError
+        If a member's line lacks something that the ensemble's tells.
+    """
+    held = {key_of(line): line for line in file.lines}
     groups = ensemble_groups(tasks)
-    return [(line, keys) for line, keys in groups if key_of(line) not in held]
+    missing = [(line, keys) for line, keys in groups if key_of(line) not in held]
+    for _, keys in missing:
+        for member in (held[key] for key in keys if key in held):
+            lacking = [name for name in TOLD_BY_MEMBERS if name not in member]
+            if lacking:
+                raise ValueError(
+                    f"'{file.path}' must tell the {lacking[0]} of {member['dataset']}, "
+                    f"class {member['normal_class']}, {member['method']}, seed "
+                    f"{member['seed']}, a member of an ensemble: remove its line, and "
+                    "it is trained again"
+                )
+    return missing
 
 
 def ensemble_groups(
@@ -152,6 +209,6 @@ def _ensemble(
         "provenance": members[-1]["provenance"],
     }
     line |= {name: members[0][name] for name in SETTINGS if name in members[0]}
-    for name in ("pretrain_seconds", "train_seconds", "test_seconds"):
+    for name in SECONDS:
         line[name] = sum(run[name] for run in members)
     return line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -36,6 +37,7 @@ from deepsvdd.reproduction.baselines import (
     as_in_paper,
 )
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
+from deepsvdd.reproduction.schema import shown
 
 NETWORK_METHODS = (*OBJECTIVES, "dcae")
 METHODS = (*NETWORK_METHODS, *BASELINES)
@@ -144,8 +146,11 @@ def find_recipe(text: str, network: str) -> Recipe:
     if not colon:
         return recipe
     numbers = epochs.split("+")
-    if len(numbers) != 2 or not all(number.isdecimal() for number in numbers):
-        raise ValueError(f"recipe must be NAME or NAME:EPOCHS+EPOCHS; got {text!r}")
+    if len(numbers) != 2 or not all(re.fullmatch(r"\d{1,6}", n) for n in numbers):
+        raise ValueError(
+            "recipe must be NAME or NAME:EPOCHS+EPOCHS, with up to 999999 epochs; got "
+            f"{shown(text)}"
+        )
     return shortened(recipe, int(numbers[0]), int(numbers[1]))
 
 
@@ -180,15 +185,29 @@ def plan(
     loaded = [load(name, settings) for name in datasets]
     normal = {dataset.name: _normal_classes(dataset, classes) for dataset in loaded}
     tasks = tasks_of(normal, methods, recipes, seeds, settings)
-    for dataset in loaded if any(task.recipe for task in tasks) else ():
-        shape = dataset.x_train.shape[1:]
-        network = network_for(dataset.name, shape, settings)
-        seeded_autoencoder(
-            network, shape, 0, torch.device("cpu")
-        )  # or say why it cannot be
-        for recipe in recipes:
-            find_recipe(recipe, network)
+    for dataset in loaded:
+        check_trainings(tasks, dataset)
     return tasks
+
+
+def check_trainings(tasks: Iterable[Task], dataset: Dataset) -> None:
+    """Refuse networks and recipes that cannot be, before any of them is trained.
+
+    Raises
+    ------
+    ValueError
+        If a task's network does not take the data set's images, or there is no such
+        recipe for it.
+    """
+    shape = dataset.x_train.shape[1:]
+    own = [task for task in tasks if task.dataset == dataset.name]
+    trainings = {
+        (task.recipe, task.settings) for task in own if task.recipe is not None
+    }
+    for recipe, settings in trainings:
+        network = network_for(dataset.name, shape, settings)
+        seeded_autoencoder(network, shape, 0, torch.device("cpu"))
+        find_recipe(recipe, network)
 
 
 def tasks_of(

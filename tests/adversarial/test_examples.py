@@ -1,5 +1,7 @@
 """Whole sets of adversarial examples, of a small classifier of digits."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 import torch
@@ -7,8 +9,14 @@ from torch import nn
 
 from deepsvdd.adversarial.attacks import boundary_attack
 from deepsvdd.adversarial.classifier import Classifier, train_classifier
-from deepsvdd.adversarial.examples import AdversarialSet, attack_class
-from tests.toys import QUICK, some_digits
+from deepsvdd.adversarial.examples import (
+    ARRAYS,
+    AdversarialSet,
+    attack_class,
+    read_part,
+    write_part,
+)
+from tests.toys import QUICK, few_images, made_up_examples, some_digits
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 foolbox = pytest.importorskip("foolbox")
@@ -130,3 +138,64 @@ def test_other_files_are_refused(tmp_path):
     for name in ("other.npz", "damaged.npz"):
         with pytest.raises(ValueError, match="must be a file of adversarial examples"):
             AdversarialSet.load(tmp_path / name)
+
+
+def changed(found, **changes):
+    parts = {f.name: getattr(found, f.name) for f in fields(found)}
+    return AdversarialSet(**(parts | changes))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("x", lambda x: x[:1], r"x must be float32 of shape \(3, 1, 28, 28\); got"),
+        ("x", lambda x: x[:, :, 1:], "x must be float32 of shape"),
+        ("x", lambda x: x * np.nan, "x must hold numbers from 0 to 255 only; got nan"),
+        ("x", lambda x: x + 300, "x must hold numbers from 0 to 255 only"),
+        ("x", lambda x: x.astype(np.float64), "x must be float32 of shape"),
+        ("original", lambda x: x[0], r"original must have the shape \(n, c, h, w\)"),
+        ("original", lambda x: x.astype(float), "original must be uint8"),
+        ("index", lambda x: x.astype(float), "index must be int64 of shape"),
+        ("index", lambda x: x[:2], r"index must be int64|x must be float32"),
+        ("index", lambda x: -x, "index must hold numbers from 0 to 1e.18 only"),
+        ("index", lambda x: x[:0], "original must have the shape"),
+        ("predicted", lambda x: x[None], "predicted must be int64 of shape"),
+        ("distance", lambda x: x * np.inf, "distance must hold numbers from 0"),
+        ("distance", lambda x: -x, "distance must hold numbers from 0"),
+        ("queries", lambda x: x.astype(str), "queries must be int64"),
+        ("metadata", lambda x: [x], "metadata must be an object"),
+        ("metadata", lambda x: None, "metadata must be an object; got None"),
+        ("metadata", lambda x: {}, "metadata must have a text as dataset; got nothing"),
+        ("metadata", lambda x: x | {"normal_class": "2"}, "as normal_class; got '2'"),
+        ("metadata", lambda x: x | {"normal_class": True}, "as normal_class; got True"),
+        ("metadata", lambda x: x | {"attack": 5}, "an object as attack; got 5"),
+        ("metadata", lambda x: x | {"classifier": []}, "an object as classifier; got"),
+    ],
+)
+def test_forged_sets_are_refused_when_loaded(tmp_path, name, change, message):
+    path = tmp_path / "set.npz"
+    found = made_up_examples(few_images())
+    changed(found, **{name: change(getattr(found, name))}).save(path)
+    with pytest.raises(ValueError, match=message) as told:
+        AdversarialSet.load(path)
+    assert str(told.value).startswith(f"'{path}' must be a file of adversarial examp")
+    assert "\n" not in str(told.value)
+
+
+def test_an_empty_file_is_refused(tmp_path):
+    (tmp_path / "set.npz").touch()
+    with pytest.raises(ValueError, match="must be a file of adversarial examples"):
+        AdversarialSet.load(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", None])
+def test_a_damaged_part_is_made_again(tmp_path, content):
+    part = {name: np.zeros(1) for name in ARRAYS if name != "original"}
+    write_part(tmp_path / "part.npz", part)
+    assert read_part(tmp_path / "part.npz").keys() == part.keys()
+    if content is None:
+        np.savez(tmp_path / "part.npz", x=np.zeros(1))
+    else:
+        (tmp_path / "part.npz").write_bytes(content)
+    with pytest.warns(UserWarning, match="part.npz' is damaged and made again"):
+        assert read_part(tmp_path / "part.npz") is None

@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from deepsvdd import Dataset, DeepSVDD, Phase, Recipe
-from deepsvdd.adversarial.examples import AdversarialSet
 from deepsvdd.adversarial.experiment import (
     adversarial_split,
     plain_noise,
@@ -14,38 +13,10 @@ from deepsvdd.adversarial.experiment import (
 )
 from deepsvdd.reproduction.results import ResultsFile
 from deepsvdd.reproduction.tasks import Settings, tasks_of
+from tests.toys import few_images as dataset
+from tests.toys import made_up_examples as examples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def dataset(name="mnist", shape=(1, 28, 28), seed=0):
-    rng = np.random.default_rng(seed)
-
-    def images(n):
-        return rng.integers(0, 256, size=(n, *shape)).astype(np.uint8)
-
-    labels = np.arange(40) % 4
-    return Dataset(name, images(40), labels, images(40), labels, tuple("abcd"))
-
-
-def examples(data, rows=(2, 6, 10), shift=0.25):
-    rows = np.array(rows)
-    n = len(rows)
-    return AdversarialSet(
-        x=(data.x_test[rows] * 0.9 + shift).astype(np.float32),
-        original=data.x_test[rows],
-        index=rows,
-        predicted=np.zeros(n, dtype=np.int64),
-        predicted_rounded=np.zeros(n, dtype=np.int64),
-        distance=np.arange(1.0, n + 1),
-        queries=np.full(n, 9),
-        metadata={
-            "dataset": data.name,
-            "normal_class": 2,
-            "attack": {"name": "none"},
-            "classifier": {"test_accuracy": 1.0},
-        },
-    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -71,6 +42,32 @@ def test_examples_of_other_images_are_refused():
     )
     with pytest.raises(ValueError, match="must be made from test images of this"):
         adversarial_split(short, far)
+
+
+def test_originals_of_other_classes_are_refused():
+    with pytest.raises(ValueError, match="its normal_class, 2; got originals of other"):
+        adversarial_split(dataset(), examples(dataset(), rows=(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"recipe": "slow"}, "recipe must be one of paper, fast, quick"),
+        ({"recipe": ""}, "recipe must be one of paper, fast, quick"),
+        ({"settings": Settings(network="no_such")}, "network must be one of"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_trained(
+    tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.setattr("deepsvdd.adversarial.experiment.run_on", lambda *_: 1 / 0)
+    data = dataset()
+    with (
+        pytest.raises(ValueError, match=message),
+        ResultsFile(tmp_path / "r.jsonl") as file,
+    ):
+        run_experiment(data, examples(data), file, **arguments)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("seed", range(3))

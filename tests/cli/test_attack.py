@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from deepsvdd import Dataset
 from deepsvdd.adversarial.examples import AdversarialSet
 from deepsvdd.cli import main
+from tests.toys import made_up_examples
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 pytest.importorskip("foolbox")
@@ -83,6 +84,12 @@ def test_bad_values_are_refused(tmp_path):
     for name in ("n", "steps", "batch_size"):
         output = run(*words, f"--{name}", 0, status=2)
         assert f"'--{name}': 0 is not in the range x>=1" in output
+    words = ("attack", "mnist", tmp_path / "x.npz", "--normal_class", 3, "--n", 301)
+    output = run(*words, status=1)
+    assert "n must be at most" in output
+    assert "the test images of class '3'; got 301" in output
+    output = run(*words[:3], *ATTACK, "--seed", 2**32, status=2)
+    assert "4294967296 is not in the range" in output
     assert list(tmp_path.iterdir()) == []  # no classifier was trained
     (tmp_path / "y.npz").write_bytes(b"no examples")
     output = run(
@@ -105,3 +112,63 @@ def test_attack_never_replaces_what_it_reads(tmp_path, monkeypatch):
         "attack", "mnist", tmp_path / "x.npz" / "y.npz", *ATTACK, status=1
     )
     assert (tmp_path / "x.npz").read_bytes() == b"data"
+
+
+def test_outputs_that_cannot_be_are_refused_before_anything_is_trained(tmp_path):
+    (tmp_path / "file").touch()
+    for words in (
+        (tmp_path / "file" / "x.npz", *ATTACK),
+        (tmp_path / "x.npz", *ATTACK, "--classifier", tmp_path / "file" / "c"),
+    ):
+        output = run("attack", "mnist", *words, status=1)
+        assert "a file stands where a folder is needed" in output
+    same = (tmp_path / "x.npz", *ATTACK, "--classifier", tmp_path / "x.npz")
+    assert "output must be another file" in run("attack", "mnist", *same, status=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.fixture
+def examples(tmp_path, mnist):
+    """Made up, of test images of the digit 3."""
+    path = tmp_path / "three.npz"
+    rows = np.flatnonzero(mnist.y_test[:300] == 3)[:3]
+    found = made_up_examples(mnist, rows, shift=0)
+    found.metadata["normal_class"] = 3
+    found.save(path)
+    return path
+
+
+def test_examples_are_not_overwritten_by_results(tmp_path, examples):
+    before = examples.read_bytes()
+    link = tmp_path / "link.jsonl"
+    link.symlink_to(examples)
+    for output in (examples, link):
+        told = run("adversarial", "mnist", examples, output, status=1)
+        assert f"which is the input '{examples}'" in told
+    assert examples.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--recipe", ""), "recipe must be one of paper, fast, quick"),
+        (("--recipe", "fast:1+" + 5000 * "9"), "recipe must be NAME or NAME:EPOCHS"),
+        (("--seeds", "0-999999999999"), "seeds must be at most 10000 numbers"),
+        (("--seeds", "4294967296"), "none above 4294967295"),
+        (("--nu", "nan"), "nu must be a number in (0, 1]"),
+        (("--device", "tpu"), "device must be 'auto', 'cpu', 'cuda' or 'cuda:N'"),
+    ],
+)
+def test_experiments_that_cannot_be_are_refused(tmp_path, examples, options, message):
+    output = run("adversarial", "mnist", examples, tmp_path / "r", *options, status=1)
+    assert message in output
+    assert output.count("\n") <= 2
+    assert list(tmp_path.iterdir()) == [examples]
+
+
+def test_a_foreign_file_is_left_as_it_is(tmp_path, examples):
+    other = tmp_path / "notes.txt"
+    other.write_text("my notes")
+    output = run("adversarial", "mnist", examples, other, "--method", "pca", status=1)
+    assert "must be a JSON object with dataset" in output
+    assert other.read_text() == "my notes"

@@ -14,6 +14,7 @@ from deepsvdd.cli.options import whole_numbers
 from deepsvdd.cli.sweep import class_names
 from deepsvdd.reproduction.results import key_of, read_results
 from tests import PATIENCE, wait_until
+from tests.toys import a_run
 
 GRID = (
     *("--normal_class", "3,4", "--recipe", "fast:0+1", "--seeds", "0-1"),
@@ -93,13 +94,22 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path, swept):
     assert aucs(path) == aucs(swept)
 
 
-def test_ctrl_c_stops_at_once_and_loses_nothing(tmp_path, swept):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_stops_at_once_and_loses_nothing(tmp_path, swept, stop):
     path = tmp_path / "a.jsonl"
-    process = start("sweep", path, *GRID, stderr=subprocess.DEVNULL)
+    process = start("sweep", path, *GRID, stderr=subprocess.PIPE, text=True)
     wait_for_runs(path, process)
     workers = workers_of(process)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=PATIENCE) != 0
+    if stop == signal.SIGINT:
+        os.killpg(process.pid, stop)  # as a terminal does: to all of them
+    else:
+        process.send_signal(stop)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 128 + stop
+    bar, told = said.rstrip("\n").split("\n")
+    assert "run/s" in bar
+    assert told.startswith("stopped: ")
+    assert told.endswith(f" runs are in '{path}'; the same command goes on")
     before = aucs(path)
     assert before.items() <= aucs(swept).items()
     wait_until(lambda: have_ended(workers))
@@ -174,8 +184,20 @@ def test_runs_of_another_network_are_not_said_to_be_done(swept):
             "recipe must be one of paper, fast, quick, paper-dictionary",
         ),
         (("--recipe", "fast:1"), "recipe must be NAME or NAME:EPOCHS+EPOCHS"),
-        (("--address", "auto"), "address is for engine ray"),
-        (("--engine", "ray", "--jobs", "2"), "jobs is for engine local; got 2"),
+        (("--address", "auto"), "address is for executor ray"),
+        (("--engine", "ray", "--jobs", "2"), "jobs is for executor local; got 2"),
+        (("--recipe", ""), "recipe must be one of paper, fast, quick"),
+        (("--recipe", "fast:1+" + 5000 * "9"), "recipe must be NAME or NAME:EPOCHS"),
+        (("--seeds", "0-999999999999"), "seeds must be at most 10000 numbers, none "),
+        (("--seeds", "0-10000"), "seeds must be at most 10000 numbers, none above"),
+        (("--seeds", 5000 * "9"), "none above 4294967295; got '999"),
+        (("--seeds", "4294967296"), "none above 4294967295; got '4294967296'"),
+        (("--seeds", "-1"), "seeds must be like 0-9 or 0,3,5-7; got '-1'"),
+        (("--seeds", ""), "seeds must be like 0-9 or 0,3,5-7; got ''"),
+        (("--normal_class", 5000 * "9"), "normal_class must be at most 10000 numbers"),
+        (("--normal_class", "99999"), "normal_class must be an integer from 0 to 9"),
+        (("--normal_class", ""), "normal_class must be like 0-9 or 0,3,5-7; got ''"),
+        (("--nu", "inf"), "nu must be a number in (0, 1]; got inf"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_one_sentence(tmp_path, arguments, message):
@@ -183,9 +205,55 @@ def test_what_cannot_be_run_is_refused_in_one_sentence(tmp_path, arguments, mess
     done = call("sweep", path, *arguments)
     assert done.exit_code == 1
     assert done.output.startswith("Error: ")
+    assert done.output.count("\n") == 1
     assert message in done.output
     assert "Traceback" not in done.output
     assert not path.exists()
+
+
+@pytest.mark.parametrize("option", ["--jobs", "--threads"])
+@pytest.mark.parametrize("number", ["0", "-1", "1025", "99999999999999999999", "inf"])
+def test_processes_and_threads_have_their_ranges(tmp_path, option, number):
+    done = call("sweep", tmp_path / "a.jsonl", option, number)
+    assert done.exit_code == 2
+    assert f"Invalid value for '{option}'" in done.output
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("/dev/full", "it is not a regular file; choose another file name"),
+        ("file/a.jsonl", "a file stands where a folder is needed"),
+        ("file", "must be a JSON object with dataset"),
+        ("results", "must have a number from 0 to 1 as auc; got None"),
+        ("list", "must have a whole number from 0 on as normal_class; got [3]"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused_and_stay(
+    tmp_path, monkeypatch, output, message
+):
+    monkeypatch.chdir(tmp_path)
+    texts = {
+        "file": "my notes",
+        "results": json.dumps(a_run() | {"auc": None}) + "\n",
+        "list": json.dumps(a_run() | {"normal_class": [3]}) + "\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).write_text(text)
+    words = ("--method", "pca", "--normal_class", 3, "--jobs", 1)
+    done = call("sweep", output, *words)
+    assert done.exit_code == 1
+    assert message in done.output
+    assert done.output.count("\n") == 1
+    assert {p.name: p.read_text() for p in tmp_path.iterdir()} == texts
+
+
+def test_a_sweep_does_not_overwrite_its_data(tmp_path):
+    (tmp_path / "cifar10.npz").write_bytes(b"")
+    words = ("--dataset", "cifar10", "--data_path", tmp_path)
+    done = call("sweep", tmp_path / "cifar10.npz", *words)
+    assert done.exit_code == 1
+    assert "which is the input" in done.output
 
 
 def test_lists_of_numbers_and_names():

@@ -15,15 +15,17 @@ from deepsvdd.core.metrics import roc_auc
 from deepsvdd.reproduction.baselines import (
     BANDWIDTHS,
     BASELINES,
+    as_in_paper,
+    log_densities,
+    make_baseline,
+)
+from deepsvdd.reproduction.shallow import squared_distances
+from deepsvdd.reproduction.support_vectors import (
     GAMMAS,
     NUS,
     altered_images,
-    as_in_paper,
     labelled_tenth,
-    log_densities,
     machine_scores,
-    make_baseline,
-    squared_distances,
 )
 
 PLAIN = [name for name in BASELINES if name != "ocsvm-paper"]
@@ -76,7 +78,7 @@ def test_same_seed_same_scores_one_by_one_too(name, problem):
 def test_scores_do_not_depend_on_the_chunks(problem, monkeypatch):
     baseline = fitted("kde", problem)
     scores = baseline.anomaly_score(problem[2][0])
-    monkeypatch.setattr("deepsvdd.reproduction.baselines.CHUNK", 7)
+    monkeypatch.setattr("deepsvdd.reproduction.shallow.CHUNK", 7)
     in_chunks = fitted("kde", problem)
     assert in_chunks.selected_ == baseline.selected_
     np.testing.assert_allclose(in_chunks.anomaly_score(problem[2][0]), scores)

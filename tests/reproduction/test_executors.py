@@ -46,7 +46,12 @@ def die(x):
 
 def slow(folder):
     (folder / f"{os.getpid()}").touch()
-    time.sleep(60)
+    time.sleep(600)
+
+
+def slow_but_first(folder):
+    if folder:
+        slow(folder)
 
 
 def test_every_task_ends_once_with_its_own_outcome():
@@ -93,22 +98,50 @@ def test_processes_that_only_die_end_with_an_error():
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
+    parent, pids = start_slow_workers(tmp_path)
+    parent.kill()
+    parent.wait()
+    wait_until(lambda: not any(alive(pid) for pid in pids))
+
+
+def test_ctrl_c_ends_workers_without_a_word(tmp_path):
+    parent, pids = start_slow_workers(tmp_path)
+    os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all of them
+    _, said = parent.communicate()
+    assert said == "interrupted\n"
+    assert not any(alive(pid) for pid in pids)  # the parent has waited for them
+
+
+def start_slow_workers(tmp_path):
+    """Start workers that are busy for minutes; return their parent and their ids."""
     code = (
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "from pathlib import Path; import tests.reproduction.test_executors as t\n"
         "if __name__ == '__main__':\n"
-        "    list(t.run_locally(t.slow, [Path(sys.argv[1])] * 2, 2))"
+        "    try: list(t.run_locally(t.slow, [Path(sys.argv[1])] * 2, 2))\n"
+        "    except KeyboardInterrupt: print('interrupted', file=sys.stderr)"
     )
     script = tmp_path / "script.py"
     script.write_text(code)
     folder = tmp_path / "pids"
     folder.mkdir()
-    parent = subprocess.Popen([sys.executable, script, folder])
+    parent = subprocess.Popen(
+        [sys.executable, script, folder],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
     wait_until(lambda: len(list(folder.iterdir())) == min(2, len(cores())))
-    parent.kill()
-    parent.wait()
-    pids = [int(path.name) for path in folder.iterdir()]
-    wait_until(lambda: not any(alive(pid) for pid in pids))
+    return parent, [int(path.name) for path in folder.iterdir()]
+
+
+def test_closing_ends_workers_in_the_middle_of_a_task(tmp_path):
+    outcomes = run_locally(slow_but_first, [tmp_path, None], n_jobs=2)
+    assert next(outcomes) == (1, None)
+    wait_until(lambda: list(tmp_path.iterdir()))
+    outcomes.close()
+    (busy,) = tmp_path.iterdir()
+    assert not alive(int(busy.name))
 
 
 def alive(pid):
@@ -118,7 +151,7 @@ def alive(pid):
         return False
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end

@@ -1,9 +1,12 @@
 """A sweep goes on where it stopped, and its ensembles are the estimator's."""
 
+import errno
 import json
 import math
+import os
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from deepsvdd import DeepSVDD
@@ -12,7 +15,7 @@ from deepsvdd.datasets import one_vs_rest
 from deepsvdd.reproduction import runs, sweeps
 from deepsvdd.reproduction.executors import run_locally
 from deepsvdd.reproduction.results import ResultsFile, key_of, read_results
-from deepsvdd.reproduction.sweeps import sweep
+from deepsvdd.reproduction.sweeps import are_scores, score_file, sweep
 from deepsvdd.reproduction.tasks import find_recipe, plan
 from tests.toys import BOTH, CPU, small
 
@@ -128,6 +131,96 @@ def test_lost_scores_are_computed_again(tmp_path, quick):
     assert gone.exists()
     assert path.read_text().startswith(before)
     assert len(results_of(path)) == 8 + 4
+
+
+DAMAGE = {
+    "zeros": lambda path, other: np.save(path, np.zeros(len(np.load(path)))),
+    "another run's": lambda path, other: path.write_bytes(other.read_bytes()),
+    "other order": lambda path, other: np.save(path, np.load(path)[::-1]),
+    "too few": lambda path, other: np.save(path, np.load(path)[1:]),
+    "NaN": lambda path, other: np.save(path, np.load(path) * np.nan),
+    "infinite": lambda path, other: np.save(path, np.load(path) + np.inf),
+    "text": lambda path, other: np.save(path, np.load(path).astype(str)),
+    "pickled": lambda path, other: np.save(path, np.array([{}, None])),
+    "two-dimensional": lambda path, other: np.save(path, np.load(path)[:, None]),
+    "an archive": lambda path, other: path.write_bytes(b"PK\5\6" + bytes(18)),
+    "cut": lambda path, other: path.write_bytes(path.read_bytes()[:500]),
+    "empty": lambda path, other: path.write_bytes(b""),
+    "no array": lambda path, other: path.write_bytes(b"my notes"),
+}
+
+
+def test_damaged_scores_are_found(tmp_path, quick):
+    path = carry_out(tmp_path / "a.jsonl", tasks=GRID[::2])  # class 3
+    lines = {line["seed"]: line for line in read_results([path])[::2]}
+    mine, other = (score_file(path, lines[seed]) for seed in (0, 1))
+    y_test = runs.data_of("mnist", 3, CPU).y_test
+    whole = mine.read_bytes()
+    assert are_scores(mine, lines[0]["auc"], y_test)
+    for kind, damage in DAMAGE.items():
+        mine.write_bytes(whole)
+        damage(mine, other)
+        assert not are_scores(mine, lines[0]["auc"], y_test), kind
+
+
+def test_damaged_scores_are_computed_again(tmp_path, quick):
+    tasks = GRID[::2]
+    whole = results_of(carry_out(tmp_path / "whole.jsonl", tasks=tasks, ensembles=True))
+    path = carry_out(tmp_path / "a.jsonl", tasks=tasks)
+    DAMAGE["zeros"](score_file(path, read_results([path])[0]), None)
+    quick.clear()
+    carry_out(path, tasks=tasks, ensembles=True)
+    assert [each.seeds for each in quick] == [(0,)]
+    assert results_of(path) == whole
+
+
+@pytest.mark.parametrize("name", ["untrained_auc", "epochs", "train_seconds"])
+def test_members_whose_lines_lack_something_are_named(tmp_path, quick, name):
+    path = carry_out(tmp_path / "a.jsonl", tasks=GRID[::2])
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    del lines[0][name]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    quick.clear()
+    with pytest.raises(ValueError, match=rf"must tell the {name} of mnist, class 3, "):
+        carry_out(path, ensembles=True)
+    assert not quick
+
+
+def test_scores_that_cannot_be_kept_are_known_before_the_training(tmp_path, quick):
+    (tmp_path / "a.jsonl.scores").write_text("")
+    with pytest.raises(OSError, match="a file stands where a folder is needed"):
+        carry_out(tmp_path / "a.jsonl")
+    assert not quick
+    assert not (tmp_path / "a.jsonl").exists()
+
+
+@pytest.mark.parametrize("what", ["results", "scores"])
+def test_a_full_disk_stops_the_sweep_and_loses_no_run(
+    tmp_path, quick, monkeypatch, what
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    ended = []
+
+    def executor(function, tasks):
+        try:
+            yield from here(function, tasks)
+        finally:
+            ended.append(True)
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    if what == "results":
+        monkeypatch.setattr("deepsvdd.reproduction.results.os.write", full)
+    else:
+        monkeypatch.setattr("pathlib.Path.write_bytes", full)
+    with pytest.raises(OSError, match="no space left on the device"):
+        carry_out(tmp_path / "a.jsonl", executor)
+    assert len(quick) == 1
+    assert ended  # at once, and not when the error is forgotten
+    (place,) = tmp_path.glob("*.jsonl")
+    assert len(results_of(place)) == 2  # what the task has computed
+    assert (place.name == "a.jsonl") == (what == "scores")
 
 
 def test_an_ensemble_is_the_estimators(tmp_path, quick, few):
