@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
@@ -166,6 +167,14 @@ def opened(X: Any) -> Any:
                 "their samples out, or replace them, for example by X.filled(0)"
             )
         return X.data
+    if isinstance(X, Tensor) and (X.is_meta or X.layout != torch.strided):
+        kind = "on the meta device" if X.is_meta else "a sparse one: pass X.to_dense()"
+        raise ValueError(f"X must be a dense tensor with values; got {kind}")
+    if type(X) in (dict, set) or isinstance(X, Iterator):  # some tables are dicts
+        raise ValueError(
+            f"X must be an array or a data set; got a {type(X).__name__}: pass an "
+            "array of its values"
+        )
     return X
 
 
@@ -185,9 +194,9 @@ def first_images(
 
 def vectors(detector: Any, raw: Any, fitting: bool) -> NDArray[np.float64]:
     """Validate vectors (n, d), with scikit-learn's rules and words."""
-    types = getattr(raw, "dtypes", None)  # those of a table's columns
-    columns = zip(getattr(raw, "columns", ()), types if types is not None else ())  # noqa: B905
-    for name, dtype in columns:
+    names = getattr(raw, "columns", None)
+    types = raw.dtypes if names is not None else ()  # of a table's columns
+    for name, dtype in zip(names if names is not None else (), types, strict=False):
         kind = str(dtype).lower()
         if kind.startswith(("datetime", "date", "time", "duration", "period")):
             raise ValueError(
@@ -197,13 +206,23 @@ def vectors(detector: Any, raw: Any, fitting: bool) -> NDArray[np.float64]:
     dtype = getattr(raw, "dtype", None)
     if getattr(dtype, "kind", None) in ("M", "m", "S", "U", "V"):
         raise ValueError(f"X must hold real numbers; got dtype {dtype}")
+    if getattr(dtype, "kind", None) == "c":
+        raise ValueError(f"Complex data not supported: got dtype {dtype} in X")
     array = validate_data(
         detector,
         raw,
         reset=fitting,
         dtype=np.float64,
+        ensure_all_finite=False,  # scikit-learn says so at length
         ensure_min_samples=2 if fitting else 1,
     )
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        row, column = bad[0].tolist()
+        raise ValueError(
+            f"X must hold finite numbers, no NaN or infinity; got {array[row, column]} "
+            f"at index ({row}, {column}), and {len(bad)} such values in all"
+        )
     if fitting:
         check_range(array)
     return array

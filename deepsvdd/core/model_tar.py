@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from deepsvdd.core.model_schema import is_finite, require_field
-from deepsvdd.errors import ModelFileError
+from deepsvdd.errors import ModelFileError, reason_of
 
 
 def read_model_tar(path: str | PathLike[str]) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def read_model_tar(path: str | PathLike[str]) -> dict[str, Any]:
             require_field(name, finite, "finite numbers", "NaN or infinity")
         network = {8: "mnist_LeNet", 32: "cifar10_LeNet"}[len(state["conv1.weight"])]
     except Exception as error:  # torch.load raises a dozen unrelated types
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = f"{type(error).__name__}: {reason_of(error)}".partition(". ")[0]
         raise ModelFileError(
             f"{str(path)!r} is no readable model.tar of the authors' repository, with "
             f"entries R, c, net_dict and a LeNet's weights ({reason})"

@@ -293,6 +293,26 @@ def test_memory_maps_are_arrays(images, vectors, tmp_path):
             np.testing.assert_array_equal(scores, short().fit(x).anomaly_score(x))
 
 
+def test_what_is_no_array_at_all(vectors):
+    for x in ({"a": [1]}, {1, 2}, (row for row in vectors)):
+        sentence(x, f"array or a data set; got a {type(x).__name__}")
+    sentence(torch.zeros(5, 3, device="meta"), "dense tensor .*meta device")
+    sentence(torch.from_numpy(vectors).to_sparse(), r"dense tensor .*X.to_dense\(\)")
+    sentence(vectors + 1j, "Complex data not supported: got dtype complex128")
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match="Series"):
+        short().fit(pandas.Series(vectors[:, 0]))
+
+
+def test_the_first_nan_of_a_table_is_found(vectors, on_vectors):
+    x = vectors.copy()
+    x[7, 2] = x[9, 4] = np.nan
+    match = r"no NaN or infinity; got nan at index \(7, 2\), and 2 such values in all"
+    sentence(x, match)
+    with pytest.raises(ValueError, match=match):
+        on_vectors.predict(x)
+
+
 @pytest.mark.parametrize("unit", ["datetime64[s]", "timedelta64[s]", "<U3", "S3"])
 def test_arrays_of_other_things_than_numbers(unit, vectors):
     sentence((vectors * 99).astype(int).astype(unit), "real numbers; got dtype")

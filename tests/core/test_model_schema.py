@@ -268,8 +268,7 @@ def test_a_network_for_a_model_that_has_one_is_refused(parts, tmp_path):
 def test_a_given_network_that_takes_other_samples(tmp_path):
     class Fussy(Tiny):
         def forward(self, x):
-            assert x.shape[-1] == 5
-            return super().forward(x)
+            raise AssertionError
 
     path = tmp_path / "m.safetensors"
     short(network=Tiny(), pretrain=False).fit(make_images()).save(path)

@@ -1,6 +1,7 @@
 """The authors' model.tar: their scores, and nothing else is taken for one."""
 
 import pickle
+from math import nan
 
 import numpy as np
 import pytest
@@ -197,10 +198,19 @@ def test_other_things_called_model_tar(tmp_path, model):
         {"R": None, "c": [0.0], "net_dict": state},
         {"R": 0.0, "c": [0.0], "net_dict": {}},
         {"R": 0.0, "c": [0.0], "net_dict": wide},
+        {"R": float("nan"), "c": [0.0], "net_dict": state},
+        {"R": -1.0, "c": [0.0], "net_dict": state},
+        {"R": 0.0, "c": [float("nan")], "net_dict": state},
+        {"R": 0.0, "c": [[0.0]], "net_dict": state},
+        {"R": 0.0, "c": [0.0], "net_dict": state | {3: torch.zeros(2)}},
+        {"R": 0.0, "c": [0.0], "net_dict": state | {"conv1.weight": 3}},
+        {"R": 0.0, "c": [0.0], "net_dict": state | {"fc1.weight": torch.tensor(nan)}},
     ):
         torch.save(wrong, path)
-        with pytest.raises(ModelFileError, match="R, c, net_dict"):
+        with pytest.raises(ModelFileError, match="R, c, net_dict") as raised:
             read_model_tar(path)
+        assert "\n" not in str(raised.value)
+        assert len(str(raised.value)) < 300 + len(str(path))
 
 
 @pytest.mark.parametrize("length", [1, 31, 33])
