@@ -9,7 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from deepsvdd.core.layers import NormPool2d, UpConvTranspose2d, conv_norm_pool
+from deepsvdd.core.layers import (
+    Norm1d,
+    NormPool2d,
+    UpConvTranspose2d,
+    conv_norm_pool,
+    settle,
+)
 
 LAYOUTS = ("contiguous", "channels_last", "strided")
 
@@ -351,3 +357,28 @@ def test_layers_survive_a_copy():
     for layer in (NormPool2d(3).double(), UpConvTranspose2d(3, 2).double()):
         x = images((2, 3, 6, 6))
         assert_same(step(copy.deepcopy(layer), x), step(layer, x), rtol=0, atol=0)
+
+
+# ------------------------------------------------------------------------------ vectors
+
+
+def test_settling_measures_the_training_data_and_changes_nothing_else():
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(5, 4, bias=False), Norm1d(4), nn.BatchNorm1d(4))
+    network.eval()
+    before = copy.deepcopy(network.state_dict())
+    x = torch.randn(200, 5) * 3 + 1
+    settle(network, x)
+    y = network[1](network[0](x))
+    torch.testing.assert_close(y.mean(0), torch.zeros(4), atol=1e-5, rtol=0)
+    torch.testing.assert_close(y.var(0), torch.ones(4), atol=1e-3, rtol=0)
+    assert not network.training
+    assert network[1].momentum == 0.1
+    assert torch.equal(network[0].weight, before["0.weight"])
+    assert torch.equal(network[2].weight, before["2.weight"])
+
+
+def test_settling_leaves_other_networks_alone():
+    network = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4))
+    settle(network, torch.randn(9, 5))
+    assert network[1].num_batches_tracked == 0

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_breast_cancer
 from torch import nn
 
 from deepsvdd import (
@@ -14,14 +15,26 @@ from deepsvdd import (
     Autoencoder,
     CollapseWarning,
     DeepSVDD,
+    FewSamplesWarning,
     Phase,
     TrainingDivergedError,
     build_autoencoder,
     pretrain_autoencoder,
     train_hypersphere,
 )
+from deepsvdd.core import recipes
+from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.objectives import initial_center
-from tests.toys import SHORT, STILL, Flat, Unflat, make_images, short, states_equal
+from tests.toys import (
+    SHORT,
+    STILL,
+    Flat,
+    Unflat,
+    make_images,
+    make_vectors,
+    short,
+    states_equal,
+)
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -357,6 +370,39 @@ def test_healthy_training_gives_no_warning(images, vectors):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             assert not short().fit(x).members_[0].collapsed
+
+
+# -------------------------------------------------------------------------- few samples
+
+
+def test_so_few_samples_that_the_seed_decides(monkeypatch):
+    monkeypatch.setitem(recipes.RECIPES["fast"], "mlp_BN", SHORT)
+    message = "X holds 49 samples; with fewer than 50 .* average several .n_members=5"
+    with pytest.warns(FewSamplesWarning, match=message) as caught:
+        DeepSVDD(random_state=0).fit(make_vectors(49))
+    assert caught[0].filename == __file__  # the user's line, not one of ours
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FewSamplesWarning)
+        DeepSVDD(random_state=0).fit(make_vectors(50))
+        DeepSVDD(random_state=0, n_members=2).fit(make_vectors(49))
+        short().fit(make_vectors(49))  # who builds a recipe knows
+
+
+# ------------------------------------------------------------------------------ vectors
+
+
+@pytest.mark.parametrize("factor", [1, 10, 10_000])
+def test_one_wrong_row_does_not_turn_a_detector(factor):
+    cells = load_breast_cancer()
+    benign, malignant = (cells.data[cells.target == label] for label in (1, 0))
+    order = np.random.default_rng(0).permutation(len(benign))
+    train, held_out = benign[order[:214]].copy(), benign[order[214:]]
+    train[0] *= factor
+    detector = DeepSVDD(random_state=0).fit(train)
+    labels = np.repeat([0, 1], [len(held_out), len(malignant)])
+    scores = detector.anomaly_score(np.concatenate([held_out, malignant]))
+    assert roc_auc(labels, scores) > 0.85  # 0.94; with extrema 0.41 and 0.16
+    assert (detector.predict(malignant) == -1).mean() > 0.8
 
 
 # ------------------------------------------------------------------------------ history
