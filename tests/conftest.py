@@ -1,6 +1,7 @@
 """What the tests share: settings, the bundled MNIST, read once, and a Ray cluster."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -64,3 +65,14 @@ def cluster(tmp_path_factory):
         yield made
         ray.shutdown()
         made.shutdown()
+
+
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C ends the processes that a test starts, though it ends no background job.
+
+    A shell starts those with the signal ignored, and so would they start others.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -10,6 +10,7 @@ from deepsvdd.reproduction.results import ResultsFile
 from tests.toys import a_run
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_with_one_line_and_its_status(tmp_path, capsys, number):
     path = tmp_path / "a.jsonl"

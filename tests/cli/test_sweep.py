@@ -94,6 +94,7 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path, swept):
     assert aucs(path) == aucs(swept)
 
 
+@pytest.mark.usefixtures("ctrl_c")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_stops_at_once_and_loses_nothing(tmp_path, swept, stop):
     path = tmp_path / "a.jsonl"

@@ -104,6 +104,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     wait_until(lambda: not any(alive(pid) for pid in pids))
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_ends_workers_without_a_word(tmp_path):
     parent, pids = start_slow_workers(tmp_path)
     os.killpg(parent.pid, signal.SIGINT)  # as a terminal does: to all of them
