@@ -362,10 +362,9 @@ def check_network(name: str, input_shape: Shape) -> None:
     auto = default_network(input_shape)
     able = f"{auto!r}, " if auto in LENETS and takes(LENETS[auto], input_shape) else ""
     raise ValueError(
-        f"network {name!r} takes images (channels, height, width) with sides of "
-        f"{smallest} to {largest} pixels; got samples of shape "
-        f"{tuple(input_shape)}: resize the images, or use {able}'mlp' or an encoder of "
-        "your own"
+        f"network {name!r} takes images with sides of {smallest} to {largest} pixels; "
+        f"got samples of shape {tuple(input_shape)}: resize them, or use {able}'mlp' or "
+        "an encoder of your own"
     )
 
 
