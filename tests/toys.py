@@ -164,7 +164,7 @@ SHAPES = {
     "cifar10_LeNet": (3, 32, 32),
     "cifar10_LeNet_ELU": (3, 32, 32),
     "gtsrb_LeNet": (3, 32, 32),
-    "deep_LeNet": (3, 72, 72),
+    "deep_LeNet": (3, 72, 40),
     "mlp": (30,),
     "mlp_BN": (30,),
 }

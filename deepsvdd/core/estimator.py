@@ -411,9 +411,10 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
         After a change of ``contamination``, whose threshold needs the training data,
         labels are refused until the next ``fit``.
         """
-        before = (self.threshold, self.contamination)
+        before = repr((self.threshold, self.contamination))  # of arrays, too
         super().set_params(**params)
-        if hasattr(self, "members_") and (self.threshold, self.contamination) != before:
+        changed = repr((self.threshold, self.contamination)) != before
+        if changed and hasattr(self, "members_"):
             self._undecided = self.threshold is None
             if self.threshold is not None:
                 check_parameters(self)

@@ -18,6 +18,7 @@ from deepsvdd.core.input_checks import check_parameters
 from deepsvdd.core.networks import NETWORKS, build_autoencoder
 from deepsvdd.core.preprocessing import METHODS
 from deepsvdd.core.recipes import Phase, Recipe, is_number, is_whole
+from deepsvdd.core.training import OBJECTIVES
 from deepsvdd.errors import ModelFileError
 from deepsvdd.version import __version__
 
@@ -147,6 +148,7 @@ def _check_parameters(given: Any, defaults: Mapping[str, Any]) -> None:
     place = "parameters"
     _check_fields(place, given, ("network", "objective", "nu", "recipe"), defaults)
     _choice(f"{place}.network", given["network"], (*NETWORKS, "custom"))
+    _choice(f"{place}.objective", given["objective"], OBJECTIVES)
     folder = given.get("checkpoint_dir")
     require_field(f"{place}.checkpoint_dir", folder is None, "null", folder)
     recipe = given["recipe"]
@@ -165,7 +167,7 @@ def _check_parameters(given: Any, defaults: Mapping[str, Any]) -> None:
             values["network"] = nn.Identity()  # the user's own is not in the file
         check_parameters(SimpleNamespace(**values))
     except ValueError as error:
-        raise _Unknown(f"{place}: {error}") from None
+        raise ValueError(f"{place}: {error}") from None
 
 
 def _check_values(metadata: Mapping[str, Any]) -> None:

@@ -143,7 +143,7 @@ def test_a_folder_of_large_colour_pictures(stream, photographs, tmp_path, monkey
     detector = DeepSVDD.load(model)
     assert detector.network_ == "deep_LeNet"
     assert (scores > detector.threshold_).sum() == 10  # ν of 100
-    assert "deep_LeNet, 534,848 weights" in run("info", model)
+    assert "deep_LeNet, 532,144 weights" in run("info", model)
 
 
 def test_pictures_that_are_too_large_are_refused_with_the_range(photographs, tmp_path):

@@ -175,7 +175,7 @@ LATER_FIELDS = {
     "preprocessing": (put("preprocessing", value="zca"), "preprocessing must be one"),
     "objective": (
         put("parameters", "objective", value="multi"),
-        "parameters: objective must be",
+        "parameters.objective must be one of",
     ),
 }
 

@@ -59,11 +59,11 @@ def weights(module):
             1200 + 12800 + 131072 + 2048,
             2048 + 3200 + 12800 + 1200,
         ),
-        # at 72 pixels: 25·3·16 + 25·16·32 + 25·32·64 + 25·64·128 + 128·4·4·128;
+        # at 72×40: 25·3·16 + 25·16·32 + 25·32·64 + 25·64·128 + 128·4·2·128;
         # 25·8·128 + 25·128·64 + 25·64·32 + 25·32·16 + 25·16·3
         (
             "deep_LeNet",
-            1200 + 12800 + 51200 + 204800 + 262144,
+            1200 + 12800 + 51200 + 204800 + 131072,
             25600 + 204800 + 51200 + 12800 + 1200,
         ),
         # 30·128 + 128·64 + 64·32; the same backwards, and the biases
@@ -285,9 +285,9 @@ def textbook_decoder(name, decoder, z, training):
     activation = ACTIVATIONS[name]
     if name == "mnist_LeNet":  # 4 → 8, → 16 less 2, → 28
         x, up, paddings = z.view(-1, 2, 4, 4), (True, True, True), (2, 3, 2)
-    elif name == "deep_LeNet":  # 4, → 8, → 16, → 32, → 64 less 28, → 72
+    elif name == "deep_LeNet":  # the width is cropped twice: 32 − 12, 40 − 20
         z = batch_norm(z, decoder.code_norm, training)
-        x, up, paddings = z.view(-1, 8, 4, 4), (True,) * 5, (2, 2, 2, 16, 2)
+        x, up, paddings = z.view(-1, 8, 4, 4), (True,) * 5, (2, 2, (2, 8), (16, 12), 2)
     elif name == "gtsrb_LeNet":  # 64 values; 4 → 8 → 16 → 32
         z = z @ decoder.dense.weight.T
         x, up, paddings = z.view(-1, 4, 4, 4), (True, True, True), (2, 2, 2)

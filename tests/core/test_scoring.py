@@ -133,8 +133,9 @@ def test_a_threshold_takes_effect_at_once(images, tmp_path):
     np.testing.assert_array_equal(loaded.predict(images), detector.predict(images))
     loaded.set_params(threshold=scores.max() + 1)
     assert (loaded.predict(images) == 1).all()
-    with pytest.raises(ValueError, match="threshold must be None or a finite number"):
-        detector.set_params(threshold="high")
+    for wrong in ("high", np.array([1.0, 2.0]), math.nan):
+        with pytest.raises(ValueError, match="threshold must be None or a finite"):
+            detector.set_params(threshold=wrong)
 
 
 def test_a_threshold_assigned_to_the_model_itself(images):
