@@ -363,8 +363,8 @@ def check_network(name: str, input_shape: Shape) -> None:
     able = f"{auto!r}, " if auto in LENETS and takes(LENETS[auto], input_shape) else ""
     raise ValueError(
         f"network {name!r} takes images with sides of {smallest} to {largest} pixels; "
-        f"got samples of shape {tuple(input_shape)}: resize them, or use {able}'mlp' or "
-        "an encoder of your own"
+        f"got samples of shape {tuple(input_shape)}: resize them, or use {able}'mlp' "
+        "or an encoder of your own"
     )
 
 
