@@ -63,7 +63,8 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
         (soft-boundary), and that ``contamination="auto"`` leaves outside.
     recipe : str or Recipe, default="fast"
         Training settings. "fast" takes seconds on a CPU; so does "quick" with
-        ``n_members=3``, and is better; "paper" is that of the authors' commands. For
+        ``n_members=3``, and is better; few samples get as many steps of both as
+        thousands. "paper" is that of the authors' commands, and counts epochs. For
         images, "fast-dictionary" begins as the paper's code does, unlike its text; see
         chapter 11 of the book for what that changes. See :func:`deepsvdd.get_recipe`.
     pretrain : bool, default=True

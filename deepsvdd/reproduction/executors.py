@@ -140,6 +140,10 @@ def _interrupts_held_back() -> Iterator[None]:
 
 def _settle(shares: Any, n_threads: int, line: Connection) -> None:
     """Prepare a worker process: its cores, its threads, its end."""
+    from tqdm import tqdm
+
+    # Its own lock is shared among processes, and an ended one would leave it behind.
+    tqdm.set_lock(threading.RLock())
     threading.Thread(target=_end_with, args=(line,), daemon=True).start()
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, shares.get())

@@ -63,7 +63,7 @@ def test_vectors_in_an_npz(tmp_path):
     x = np.random.default_rng(0).normal(size=(80, 6))
     np.savez(tmp_path / "v.npz", x_train=x, other=x[:1])
     model = tmp_path / "m.safetensors"
-    assert "mlp for samples of 6" in run("fit", tmp_path / "v.npz", model)
+    assert "mlp_BN for samples of 6" in run("fit", tmp_path / "v.npz", model)
     assert DeepSVDD.load(model).n_features_in_ == 6
 
 
@@ -178,7 +178,7 @@ def test_odd_files_are_named_and_left_out(odd, images, tmp_path, stream):
     for name in ("broken.png", "._000.png"):
         (odd / name).unlink()
     (odd / "folder.png").rmdir()
-    assert "warning" not in run("fit", odd, clean, *words)
+    assert "left out" not in run("fit", odd, clean, *words)
     expected = DeepSVDD.load(clean).anomaly_score(images)
     np.testing.assert_array_equal(DeepSVDD.load(model).anomaly_score(images), expected)
 
@@ -258,7 +258,7 @@ def test_a_model_that_cannot_be_written_is_told_before(odd, no_training, name):
     ("words", "message"),
     [
         (("--size", 100000), "size must be a positive whole number up to 4096"),
-        (("--size", 4000), "with sides of 8 to"),
+        (("--size", 4000), "with sides of 32 to 256 pixels"),
         (
             ("--size", 28, "--network", "gtsrb_LeNet", "--device", "cpu:5"),
             "device must",

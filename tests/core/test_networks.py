@@ -203,7 +203,7 @@ def test_deep_networks_have_no_bias(side):
     ],
 )
 def test_another_network_is_named_only_if_it_takes_the_images(name, shape, instead):
-    with pytest.raises(ValueError, match=f"resize the images, or {instead} an encoder"):
+    with pytest.raises(ValueError, match=f"resize them, or {instead} an encoder"):
         build_autoencoder(name, shape)
 
 

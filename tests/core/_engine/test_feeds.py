@@ -250,13 +250,13 @@ def squares(rows):
     return rows.reshape(-1, 28, 28)
 
 
+def spread(detector, x, y=None):  # here, where other processes find it
+    return -detector.anomaly_score(x).std()
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_grid_search_cross_validation_and_bagging_of_images(backend, large):
     rows, labels = large.reshape(LARGE, -1), np.zeros(LARGE, int)
-
-    def spread(detector, x, y=None):
-        return -detector.anomaly_score(x).std()
-
     detector = DeepSVDD(recipe=STILL, random_state=0, pretrain=False)
     with parallel_config(backend, n_jobs=2):
         scores = cross_val_score(detector, large, cv=2, scoring=spread)
