@@ -108,7 +108,7 @@ def test_ctrl_c_stops_at_once_and_loses_nothing(tmp_path, swept, stop):
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + stop
     *bars, told = filter(None, said.splitlines())  # a bar is drawn more than once
-    assert all("run/s" in bar for bar in bars)
+    assert all(f"/{N_RUNS} [" in bar for bar in bars)
     assert told.startswith("stopped: ")
     assert told.endswith(f" runs are in '{path}'; the same command goes on")
     before = aucs(path)
