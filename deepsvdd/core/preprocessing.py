@@ -17,7 +17,6 @@ from deepsvdd.core._engine.distributed import total
 
 METHODS = ("gcn_l1", "gcn_l2", "minmax", "standard", "none")
 BATCH = 10_000  # samples at a time, so that their floats need not all be in memory
-FAR = 1e12  # standard deviations
 TAIL = 0.01  # part of the samples, at either end of a column, that may be anything
 LARGE = 64 * 64  # pixels from which on fewer images are taken at a time
 
@@ -174,9 +173,7 @@ class Preprocessor:
         x = self._contrast(x, self.method)
         low, high = self.minimum.to(x.device), self.maximum.to(x.device)
         span = high - low
-        scaled = (x - low) / torch.where(span > 0, span, torch.ones_like(span))
-        # However far a wrong number is, its score has to be one.
-        return scaled.clamp(-FAR, FAR) if self.method == "standard" else scaled
+        return (x - low) / torch.where(span > 0, span, torch.ones_like(span))
 
     @staticmethod
     def _contrast(x: Tensor, method: str) -> Tensor:

@@ -29,7 +29,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
     except (RuntimeError, TypeError):
         resolved = torch.device("meta")
-    if resolved.type not in ("cpu", "cuda") or str(resolved).startswith("cpu:"):
+    if resolved.type not in ("cpu", "cuda"):
         raise ValueError(
             f"device must be 'auto', 'cpu', 'cuda' or 'cuda:N'; got {device!r}"
         )
