@@ -7,9 +7,11 @@ import io
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.inputs import Batch, input_files, kind_of, read_batches
@@ -136,7 +138,7 @@ class Table:
     def _lines(self, batch: Batch) -> str:
         scores = np.full(len(batch.names), np.nan)
         if batch.usable.any():
-            scores[batch.usable] = self.detector.anomaly_score(batch.samples)
+            scores[batch.usable] = scores_of(self.detector, batch.samples)
         for index in np.flatnonzero(batch.usable & ~np.isfinite(scores)):
             self.left_out.add(
                 f"sample {batch.names[index]!r} is so far from the training data that "
@@ -154,6 +156,20 @@ class Table:
                 batch.names, scores, scored, labels, strict=True
             )
         )
+
+
+def scores_of(detector: DeepSVDD, samples: Any) -> NDArray[np.float64]:
+    """Score samples (b, ...); NaN where one is so far out that it has no score."""
+    try:
+        return detector.anomaly_score(samples)
+    except ValueError as error:
+        if "finite scores" not in str(error):
+            raise
+    if len(samples) == 1:
+        return np.array([np.nan])
+    half = len(samples) // 2
+    parts = (samples[:half], samples[half:])
+    return np.concatenate([scores_of(detector, part) for part in parts])
 
 
 def csv_line(*fields: str) -> str:
