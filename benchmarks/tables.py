@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.quality import read
 from deepsvdd import DeepSVDD, get_recipe
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import shortened
@@ -94,13 +95,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with options.output.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
     summarise(read(options.output))
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Read all lines."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 # -------------------------------------------------------------------------------- data

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from deepsvdd.errors import ProcessLostError as ProcessLostError
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
     from deepsvdd.errors import UnreadableImageError as UnreadableImageError
+    from deepsvdd.errors import UnscorableError as UnscorableError
 
 _HOMES = {
     "ArchitectureError": "errors",
@@ -83,6 +84,7 @@ _HOMES = {
     "Split": "datasets.splits",
     "TrainingDivergedError": "errors",
     "UnreadableImageError": "errors",
+    "UnscorableError": "errors",
     "build_autoencoder": "core.networks",
     "check_architecture": "core.architecture",
     "get_recipe": "core.recipes",

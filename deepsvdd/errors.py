@@ -1,5 +1,7 @@
 """Errors and warnings that Deep SVDD has and Python does not."""
 
+from typing import Any
+
 
 class ArchitectureError(ValueError):
     """The paper's propositions forbid the network: biases, bounded activations.
@@ -14,6 +16,18 @@ class TrainingDivergedError(FloatingPointError):
 
 class UnreadableImageError(ValueError):
     """A file or bytes that are no picture, or a damaged one; the message says why."""
+
+
+class UnscorableError(ValueError):
+    """Samples so far from the training data that their scores are no finite numbers.
+
+    Attributes
+    ----------
+    scores : ndarray of shape (n,)
+        Those of all samples; NaN or infinite for some.
+    """
+
+    scores: Any
 
 
 class ModelFileError(ValueError):

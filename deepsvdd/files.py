@@ -225,8 +225,9 @@ def refuse_output_as_input(
     --------
     >>> refuse_output_as_input("scores.csv", "model.safetensors", "x.npy")
     """
+    written = _identity(output)
     for given in inputs:
-        if given is not None and _is_same(output, given):
+        if given is not None and _identity(given) == written:
             raise ValueError(
                 f"output must be another file than the inputs; got "
                 f"'{os.fspath(output)}', which is the input '{os.fspath(given)}': "
@@ -234,11 +235,13 @@ def refuse_output_as_input(
             )
 
 
-def _is_same(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> bool:
+def _identity(path: str | os.PathLike[str]) -> object:
+    """Tell a file from others: by its place on the disk, or by where it would be."""
     try:
-        return os.path.samefile(one, other)
-    except OSError:  # one of them is not there: compare where they would be
-        return os.path.realpath(one) == os.path.realpath(other)
+        status = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
+    return status.st_dev, status.st_ino
 
 
 def sha256_of(data: bytes | bytearray | memoryview) -> str:

@@ -30,6 +30,7 @@ from deepsvdd.core._engine.model_format import checksum
 from deepsvdd.core.networks import evaluation_mode
 from deepsvdd.core.recipes import is_whole
 from deepsvdd.datasets import Dataset, one_vs_rest
+from deepsvdd.errors import reason_of
 from deepsvdd.files import atomic_write
 from deepsvdd.reproduction.schema import shown
 
@@ -119,10 +120,9 @@ class AdversarialSet:
         except FileNotFoundError:
             raise
         except Exception as error:  # damage surfaces as many types, from zlib to numpy
-            reason = str(error).partition("\n")[0] or type(error).__name__
             raise ValueError(
                 f"'{os.fspath(path)}' must be a file of adversarial examples, as "
-                f"deepsvdd attack writes, but cannot be read ({reason})"
+                f"deepsvdd attack writes, but cannot be read ({reason_of(error)})"
             ) from error
 
 
@@ -389,8 +389,9 @@ def read_part(file: Path | None) -> Part | None:
         with np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in ARRAYS if name != "original"}
     except Exception as error:  # damage surfaces as many types, from zlib to numpy
-        reason = str(error).partition("\n")[0]
-        warnings.warn(f"'{file}' is damaged and made again ({reason})", stacklevel=3)
+        warnings.warn(
+            f"'{file}' is damaged and made again ({reason_of(error)})", stacklevel=3
+        )
         return None
 
 

@@ -18,6 +18,7 @@ from deepsvdd.core.recipes import (
     get_recipe,
 )
 from deepsvdd.files import write_text
+from deepsvdd.reproduction.schema import MAX_SEED
 
 # Options of one training phase (with the prefix ae_: pretraining) and their fields.
 # An option that is repeated for several values is named in the singular.
@@ -33,7 +34,7 @@ JSON_KINDS: dict[type, tuple[type, ...]] = {
     type(click.STRING): (str, int),  # the authors' normal_class is a number
 }
 NO_DEFAULT = ("recipe", "data_path", "load_config", "load_model")
-LARGEST = {"n_members": 1000, "seed": 2**32 - 1}
+LARGEST = {"n_members": 1000, "seed": MAX_SEED}
 LARGEST_OTHER = 10**9  # of the other whole numbers
 LONGEST = 4096  # characters of a text in a config file, which may be a path
 # What may change between an interrupted run and the one that goes on from it.
@@ -132,7 +133,7 @@ def stored_settings(path: Path) -> Settings:
     except (OSError, ValueError, RecursionError):
         return {}
     seed = content.get("seed") if isinstance(content, dict) else None
-    return content if type(seed) is int and 0 <= seed < 2**32 else {}
+    return content if type(seed) is int and 0 <= seed <= MAX_SEED else {}
 
 
 # --- recipes, config files ---------------------------------------------------------

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from deepsvdd.cli import tables
 from deepsvdd.cli.left_out import LeftOut
-from deepsvdd.datasets.images import find_images, read_all
+from deepsvdd.datasets.image_files import read_picture
+from deepsvdd.datasets.images import find_images
 from deepsvdd.datasets.samples import LARGEST
+from deepsvdd.errors import UnreadableImageError
 
 UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error)
 ARRAYS = (".npy", ".npz")
@@ -87,6 +89,7 @@ def refuse_idle(path: Path, *, key: str | None, **of_images: object) -> None:
 
 def read_batches(
     path: Path,
+    files: dict[Path, str],
     shape: tuple[int, ...],
     columns: list[str] | None,
     left_out: LeftOut,
@@ -101,6 +104,8 @@ def read_batches(
     path : Path
         ``.npy``, ``.npz``, ``.csv``, ``.parquet``, an image, or a folder that is
         searched for images.
+    files : dict of Path to str
+        Its :func:`input_files`.
     shape : (c, h, w) or (d,)
         What the model takes.
     columns : list of str, optional
@@ -120,7 +125,7 @@ def read_batches(
     refuse_idle(path, key=key, resize=resize)
     kind = kind_of(path)
     if kind == "images":
-        yield from picture_batches(path, shape, left_out, resize)
+        yield from picture_batches(path, files, shape, left_out, resize)
         return
     if kind == "tables":
         if len(shape) != 1:
@@ -139,7 +144,11 @@ def read_batches(
 
 
 def picture_batches(
-    path: Path, shape: tuple[int, ...], left_out: LeftOut, resize: bool
+    path: Path,
+    files: dict[Path, str],
+    shape: tuple[int, ...],
+    left_out: LeftOut,
+    resize: bool,
 ) -> Iterator[Batch]:
     """Read image files (c, h, w)."""
     if len(shape) != 3:
@@ -152,7 +161,7 @@ def picture_batches(
             f"this model takes images of {shape[0]} channels, which files do not have; "
             f"got '{path}': give it .npy or .npz"
         )
-    found = list(input_files(path).items())
+    found = list(files.items())
     for start in range(0, len(found), PICTURES_AT_ONCE):
         some = dict(found[start : start + PICTURES_AT_ONCE])
         names, images, usable = [], [], []
@@ -174,12 +183,14 @@ def readable(
             left_out.add(f"'{file}': {reason}")
             yield file, None
             continue
-        ((_, pixels, notes),) = read_all([file], shape, resize)
-        if pixels is None:
-            left_out.add(notes[0])
+        try:
+            pixels, notes = read_picture(file, shape, resize)
+        except UnreadableImageError as error:
+            left_out.add(str(error))
+            yield file, None
         else:
             left_out.note(notes)
-        yield file, pixels
+            yield file, pixels
 
 
 def usable_rows(

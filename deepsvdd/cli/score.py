@@ -7,16 +7,15 @@ import io
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.inputs import Batch, input_files, kind_of, read_batches
 from deepsvdd.cli.left_out import LeftOut, strict, warn
 from deepsvdd.core.estimator import DeepSVDD
+from deepsvdd.errors import UnscorableError
 from deepsvdd.files import (
     growing_text,
     part_of,
@@ -64,14 +63,16 @@ def command(
     if threshold is not None and math.isnan(threshold):
         raise ValueError(f"threshold must be a number; got {threshold}")
     left_out = LeftOut(strict, "files" if kind_of(input) == "images" else "samples")
+    files = input_files(input)
     if output:
-        check_output(output, model, input)
+        check_output(output, model, input, *files)
     detector = DeepSVDD.load(model, device=device)
     if threshold is None:
         threshold = detector.threshold_
     columns = getattr(detector, "feature_names_in_", None)
     batches = read_batches(
         input,
+        files,
         detector.input_shape_,
         None if columns is None else list(columns),
         left_out,
@@ -92,12 +93,11 @@ def command(
     left_out.finish(table.n_rows)
 
 
-def check_output(output: Path, model: Path, input: Path) -> None:
+def check_output(output: Path, *inputs: Path) -> None:
     """Refuse an output that cannot be written, or that would destroy an input."""
     require_writable(output)
-    files = input_files(input)
     for written in (output, part_of(output)):
-        refuse_output_as_input(written, model, input, *files)
+        refuse_output_as_input(written, *inputs)
 
 
 class Table:
@@ -138,7 +138,11 @@ class Table:
     def _lines(self, batch: Batch) -> str:
         scores = np.full(len(batch.names), np.nan)
         if batch.usable.any():
-            scores[batch.usable] = scores_of(self.detector, batch.samples)
+            try:
+                found = self.detector.anomaly_score(batch.samples)
+            except UnscorableError as error:
+                found = error.scores
+            scores[batch.usable] = found
         for index in np.flatnonzero(batch.usable & ~np.isfinite(scores)):
             self.left_out.add(
                 f"sample {batch.names[index]!r} is so far from the training data that "
@@ -156,20 +160,6 @@ class Table:
                 batch.names, scores, scored, labels, strict=True
             )
         )
-
-
-def scores_of(detector: DeepSVDD, samples: Any) -> NDArray[np.float64]:
-    """Score samples (b, ...); NaN where one is so far out that it has no score."""
-    try:
-        return detector.anomaly_score(samples)
-    except ValueError as error:
-        if "finite scores" not in str(error):
-            raise
-    if len(samples) == 1:
-        return np.array([np.nan])
-    half = len(samples) // 2
-    parts = (samples[:half], samples[half:])
-    return np.concatenate([scores_of(detector, part) for part in parts])
 
 
 def csv_line(*fields: str) -> str:

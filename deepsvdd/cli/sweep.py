@@ -15,6 +15,7 @@ from deepsvdd.cli.interruptions import resumable
 from deepsvdd.cli.options import whole_numbers
 from deepsvdd.core.networks import NETWORKS
 from deepsvdd.datasets import DATASETS, dataset_file
+from deepsvdd.errors import reason_of
 from deepsvdd.files import refuse_output_as_input, require_writable
 from deepsvdd.reproduction.executors import EXECUTORS, run_locally, run_on_ray
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
@@ -190,8 +191,7 @@ def carry_out(
 
         def on_failure(task: Task, error: Exception) -> None:
             what = f"{task.dataset} {task.normal_class} {'/'.join(task.methods)}"
-            why = str(error).partition("\n")[0] or type(error).__name__
-            failures.append(f"{what}, seed {task.seeds[0]}: {why}")
+            failures.append(f"{what}, seed {task.seeds[0]}: {reason_of(error)}")
             bar.write(f"failed: {failures[-1]}")
 
         sweep(

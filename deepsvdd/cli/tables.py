@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepsvdd.cli.left_out import warn
-from deepsvdd.errors import OldDependencyError
+from deepsvdd.errors import OldDependencyError, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,8 +76,7 @@ def _read(path: Path) -> pd.DataFrame:
     except MemoryError:
         raise
     except Exception as error:  # pandas and pyarrow have a dozen types
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise ValueError(f"cannot read '{path}': {reason[0]}") from None
+        raise ValueError(f"cannot read '{path}': {reason_of(error)}") from None
     table.columns = [str(name) for name in table.columns]
     if path.suffix.lower() == ".csv":
         return _with_names(path, table)

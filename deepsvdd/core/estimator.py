@@ -316,8 +316,9 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If X is unusable; or if a score is no finite number, which no threshold can
-            label: the sample is so far from the training data that its score overflows.
+            If X is unusable; or, an :class:`~deepsvdd.UnscorableError`, if a
+            score is no finite number, which no threshold can label: the sample is so
+            far from the training data that its score overflows.
         """
         check_is_fitted(self)
         return check_scores(self._score(self._samples(X, reset=False)))

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 from deepsvdd.core._engine.devices import PRECISIONS
 from deepsvdd.core._engine.feeds import as_images, read_images
 from deepsvdd.core.metrics import as_numpy
-from deepsvdd.core.networks import NETWORKS
+from deepsvdd.core.networks import NETWORKS, VECTOR_NETWORKS
 from deepsvdd.core.preprocessing import METHODS
 from deepsvdd.core.recipes import RECIPES, Recipe, is_number, is_whole, require
 from deepsvdd.core.training import OBJECTIVES
@@ -80,10 +80,10 @@ def check_parameters(detector: Any) -> None:
     valid = isinstance(detector.recipe, Recipe | str)
     require("recipe", valid, f"a Recipe or one of {', '.join(RECIPES)}", detector)
     first_layer = getattr(detector.recipe, "first_layer", "random")
-    if detector.network == "mlp" and first_layer != "random":
+    if detector.network in VECTOR_NETWORKS and first_layer != "random":
         raise ValueError(
             "first_layer must be 'random' for a network without a convolution; got "
-            f"{first_layer!r} for 'mlp'"
+            f"{first_layer!r} for {detector.network!r}"
         )
 
 

@@ -78,6 +78,11 @@ class Norm1d(nn.BatchNorm1d):
         super().__init__(width, eps=1e-4, affine=False)
 
 
+def vector_norms(network: nn.Module) -> list[Norm1d]:
+    """Find all :class:`Norm1d` of a network."""
+    return [module for module in network.modules() if isinstance(module, Norm1d)]
+
+
 def settle(network: nn.Module, x: Tensor) -> None:
     """Set the running statistics of all :class:`Norm1d` of a network to those of x.
 
@@ -88,7 +93,7 @@ def settle(network: nn.Module, x: Tensor) -> None:
     x : Tensor of shape (n, d)
         Training data, n ≥ 2.
     """
-    norms = [module for module in network.modules() if isinstance(module, Norm1d)]
+    norms = vector_norms(network)
     if not norms:
         return
     training, momenta = network.training, [norm.momentum for norm in norms]

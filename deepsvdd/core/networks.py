@@ -182,38 +182,22 @@ class MLP(nn.Sequential):
         Length of one (flattened) sample.
     widths : tuple of int
         Sizes of the layers; the last is the representation's dimension D.
+    normed : bool, default=False
+        Normalise after each hidden layer, as the LeNets do.
     """
 
     def __init__(
-        self, n_features: int, widths: tuple[int, ...] = (128, 64, 32)
+        self,
+        n_features: int,
+        widths: tuple[int, ...] = (128, 64, 32),
+        normed: bool = False,
     ) -> None:
-        sizes = (n_features, *widths)
+        *hidden, head = pairwise((n_features, *widths))
         layers: list[nn.Module] = [nn.Flatten()]
-        for i, o in pairwise(sizes):
-            layers += [nn.Linear(i, o, bias=False), nn.LeakyReLU()]
-        super().__init__(*layers[:-1])  # linear head
-
-
-class NormedMLP(nn.Sequential):
-    """Encoder for vectors as the LeNets are for images: batch normalisation, no bias.
-
-    Its layers are wide, so that neither they nor the representation lose a column.
-
-    Parameters
-    ----------
-    n_features : int
-        Length of one (flattened) sample.
-    widths : tuple of int
-        Sizes of the layers; the last is the representation's dimension D.
-    """
-
-    def __init__(
-        self, n_features: int, widths: tuple[int, ...] = (128, 128, 128)
-    ) -> None:
-        layers: list[nn.Module] = [nn.Flatten()]
-        for i, o in pairwise((n_features, *widths)):
-            layers += [nn.Linear(i, o, bias=False), Norm1d(o), nn.LeakyReLU()]
-        super().__init__(*layers[:-2])  # linear head
+        for i, o in hidden:
+            norm = [Norm1d(o)] if normed else []
+            layers += [nn.Linear(i, o, bias=False), *norm, nn.LeakyReLU()]
+        super().__init__(*layers, nn.Linear(*head, bias=False))
 
 
 class MLPDecoder(nn.Sequential):
@@ -277,7 +261,8 @@ LENETS = {
         channels=(8, 16, 32, 64, 128), rep_dim=128, xavier=True, deepens=True
     ),
 }
-NETWORKS = (*LENETS, "mlp", "mlp_BN")
+VECTOR_NETWORKS = ("mlp", "mlp_BN")
+NETWORKS = (*LENETS, *VECTOR_NETWORKS)
 
 
 def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
@@ -324,11 +309,10 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
     """
     if name not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}; got {name!r}")
-    if name == "mlp":
-        return Autoencoder(MLP(math.prod(input_shape)), MLPDecoder(input_shape))
-    if name == "mlp_BN":
-        widths = normed_widths(math.prod(input_shape))
-        encoder = NormedMLP(math.prod(input_shape), widths)
+    if name in VECTOR_NETWORKS:
+        n_features, normed = math.prod(input_shape), name == "mlp_BN"
+        widths = normed_widths(n_features) if normed else (128, 64, 32)
+        encoder = MLP(n_features, widths, normed)
         return Autoencoder(encoder, MLPDecoder(input_shape, widths))
     check_network(name, input_shape)
     config = LENETS[name].suited_to(input_shape)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from deepsvdd.core.objectives import count_of
 from deepsvdd.core.training import Hypersphere
+from deepsvdd.errors import UnscorableError
 
 ROUNDINGS = 32  # of a representation's norm, that its computation may lose
 
@@ -29,14 +30,16 @@ def scores_of(members: Sequence[Hypersphere], x: Tensor) -> Tensor:
 
 
 def check_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Raise ValueError unless all scores (n,) are numbers that can be labelled."""
+    """Raise UnscorableError unless all scores (n,) are numbers that have a label."""
     wrong = np.flatnonzero(~np.isfinite(scores))
     if wrong.size:
-        raise ValueError(
+        error = UnscorableError(
             f"X must hold samples with finite scores; got {wrong.size} of "
             f"{len(scores)} with NaN or infinite ones, the first at index "
             f"{wrong[0]}: too far from the training data, leave them out or clip them"
         )
+        error.scores = scores  # for who wants those of the others
+        raise error
     return scores
 
 

@@ -14,7 +14,7 @@ from deepsvdd.core._engine.distributed import gathered, total
 from deepsvdd.core._engine.feeds import Feed, as_feed
 from deepsvdd.core._engine.stacking import Stack
 from deepsvdd.core.collapse import warn_if_collapsed
-from deepsvdd.core.layers import Norm1d, settle
+from deepsvdd.core.layers import settle, vector_norms
 from deepsvdd.core.loop import History, check_finite, optimise
 from deepsvdd.core.networks import output_of
 from deepsvdd.core.objectives import (
@@ -458,7 +458,7 @@ def settle_all(encoders: Sequence[nn.Module], feed: Feed) -> None:
     """Measure the statistics of normed layers of vectors on the training data."""
     rows = torch.arange(min(len(feed), SETTLING))
     for encoder, own in zip(encoders, feed.members(len(encoders)), strict=True):
-        if any(isinstance(module, Norm1d) for module in encoder.modules()):
+        if vector_norms(encoder):  # else nothing need be read
             (batch,) = own.read([rows])
             settle(encoder, batch)
 

@@ -29,6 +29,7 @@ from deepsvdd.course.source import (
     role,
 )
 from deepsvdd.course.submission import recognise, script
+from deepsvdd.errors import reason_of
 from deepsvdd.files import atomic_write, write_text
 from deepsvdd.version import repository
 
@@ -106,9 +107,9 @@ def release(assignment: Assignment) -> NotebookNode:
             notebook, _ = step.preprocess(notebook, {})
         nbformat.validate(notebook)
     except Exception as error:  # of many types; all of them blame the source
-        reason = f"{type(error).__name__}: {error}".split("\n")[0]
         raise ValueError(
-            f"{assignment.name} must be a source that nbgrader takes; {reason}"
+            f"{assignment.name} must be a source that nbgrader takes; "
+            f"{type(error).__name__}: {reason_of(error)}"
         ) from error
     return notebook
 

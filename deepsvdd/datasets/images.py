@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from mmap import ALLOCATIONGRANULARITY
 from pathlib import Path
 from typing import Any
@@ -92,25 +91,6 @@ class ImageFolder(Dataset[Pixels]):
             ) from None
         self._whole.add(file)
         return pixels
-
-    def leave_out_unreadable(self) -> Counter[str]:
-        """Read each file once, and move those that cannot be read to ``left_out``.
-
-        Returns
-        -------
-        Counter
-            What was not read of the others, such as further pages, and of how many.
-        """
-        notes: Counter[str] = Counter()
-        readable = []
-        for file, pixels, about in read_all(self.files, self.shape, resize=True):
-            if pixels is None:
-                self.left_out[file] = about[0]
-            else:
-                readable.append(file)
-                notes.update(about)
-        self.files = readable
-        return notes
 
 
 class ImageArray(Dataset[NDArray[Any]]):
@@ -208,22 +188,3 @@ def _odd(path: Path, folder: Path) -> str:
     except OSError as error:
         return (error.strerror or str(error)).lower()
     return "" if stat.S_ISREG(mode) else "it is no regular file"
-
-
-def read_all(
-    files: Iterable[Path], shape: Shape, resize: bool
-) -> Iterator[tuple[Path, Pixels | None, list[str]]]:
-    """Read many pictures, in order.
-
-    Yields
-    ------
-    file, pixels, notes
-        Of a file that cannot be read: None, and the one reason.
-    """
-    for file in files:
-        try:
-            pixels, notes = read_picture(file, shape, resize)
-        except UnreadableImageError as error:
-            yield file, None, [str(error)]
-        else:
-            yield file, pixels, notes

@@ -132,7 +132,7 @@ def test_the_switch_and_the_page_404_are_accessible(browser, home, name, scheme)
     size = {"width": 390, "height": 844}
     with watched(browser, home, color_scheme=scheme, viewport=size) as page:
         page.goto(f"{home}/{name}", wait_until="networkidle")
-        assert page.get_by_label("Version of the book").is_visible()
+        page.get_by_label("Version of the book").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
         assert accessible(page)

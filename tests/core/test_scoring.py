@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from deepsvdd import DeepSVDD, get_recipe
+from deepsvdd import DeepSVDD, UnscorableError, get_recipe
 from deepsvdd.core.recipes import shortened
 from deepsvdd.core.scoring import check_scores, rounding_of, threshold_between
 from deepsvdd.core.training import Hypersphere
@@ -27,9 +27,13 @@ def test_scores_that_overflow_are_no_labels(value, on_vectors, vectors, tmp_path
     x[[7, 9]] = value
     match = "finite scores; got 2 of 60 with NaN or infinite ones, the first at index 7"
     for method in ("anomaly_score", "score_samples", "decision_function", "predict"):
-        with pytest.raises(ValueError, match=match) as raised:
+        with pytest.raises(UnscorableError, match=match) as raised:
             getattr(on_vectors, method)(x)
         assert "\n" not in str(raised.value)
+    with pytest.raises(UnscorableError) as raised:
+        on_vectors.anomaly_score(x)
+    expected = on_vectors.anomaly_score(np.delete(x, [7, 9], axis=0))
+    np.testing.assert_allclose(np.delete(raised.value.scores, [7, 9]), expected)
     on_vectors.save(tmp_path / "m.safetensors")
     np.save(tmp_path / "x.npy", x)
     # The command line names them, and scores the others.
