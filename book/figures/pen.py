@@ -11,11 +11,12 @@ import math
 import re
 from html import escape
 
-from deepsvdd.core.plots import ANOMALY, CENTER, GREY, NORMAL, PALETTE
+from deepsvdd.core.plots import ANOMALY, CENTER, NORMAL, PALETTE
 
 WIDTH = 360
 SIZE, SMALL = 13, 11.5  # of words, and of their indices: readable on a phone
 HELD_OUT = PALETTE[2]  # green
+GREY = "#797979"  # of equal contrast, 4.3 : 1, to white and to #121212
 # The theme's own in its light scheme.
 GROUND, INK, MUTED = "#ffffff", "#222832", "#48566b"
 WASH = 0.2  # opacity of a coloured ground under words

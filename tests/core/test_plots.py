@@ -62,11 +62,10 @@ class TestEveryPlot:
         assert draw(ax) is ax
         assert len(plt.get_fignums()) == 1
 
-    def test_makes_one_transparent_figure_if_there_are_no_axes(self, draw):
+    def test_makes_one_white_figure_if_there_are_no_axes(self, draw):
         ax = draw(None)
         assert len(plt.get_fignums()) == 1
-        assert ax.figure.get_facecolor()[3] == 0
-        assert ax.get_facecolor()[3] == 0
+        assert ax.figure.get_facecolor() == ax.get_facecolor() == (1, 1, 1, 1)
 
     def test_leaves_the_settings_of_matplotlib_alone(self, draw):
         before = dict(mpl.rcParams)
@@ -85,8 +84,7 @@ class TestEveryPlot:
         texts += ax.get_xticklabels() + ax.get_yticklabels()
         texts += ax.get_legend().get_texts() if ax.get_legend() else []
         for text in texts:
-            assert contrast(text.get_color(), "white") > 4.3
-            assert contrast(text.get_color(), "#121212") > 4.3
+            assert contrast(text.get_color(), "white") >= 4.5
 
 
 @pytest.mark.parametrize("name", sorted(PLOTS.keys() - {"image_grid"}))
@@ -96,10 +94,9 @@ def test_axes_are_labelled(name):
     assert ax.get_ylabel()
 
 
-def test_line_colours_stand_out_on_both_backgrounds():
+def test_line_colours_stand_out():
     for color in (plots.NORMAL, plots.ANOMALY):
         assert contrast(color, "white") > 3
-        assert contrast(color, "#121212") > 3
 
 
 def test_style_ends_with_its_block():
@@ -421,12 +418,11 @@ def test_projection_refuses_nan():
 
 
 @pytest.mark.parametrize("pick", [lambda ax: ax, lambda ax: ax.figure])
-def test_save_writes_a_transparent_png_and_nothing_else(tmp_path, pick):
+def test_save_writes_a_png_on_white_and_nothing_else(tmp_path, pick):
     plots.save(pick(plots.roc_curve(LABELS, SCORES)), tmp_path / "roc.png", dpi=50)
     assert [path.name for path in tmp_path.iterdir()] == ["roc.png"]
     pixels = plt.imread(tmp_path / "roc.png")
-    assert pixels.shape[2] == 4
-    assert pixels[0, 0, 3] == 0
+    np.testing.assert_array_equal(pixels[0, 0], 1)
 
 
 def test_save_writes_the_whole_figure_of_axes_in_a_subfigure(tmp_path):
