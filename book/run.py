@@ -4,7 +4,8 @@
     python book/run.py 07-one-class          one
 
 How long each took, and how much memory, goes to runtimes.json, and from there into the
-line "Run time" at the chapter's top. OMP_NUM_THREADS sets the number of threads.
+line "Run time" at the chapter's top, beside the time that reading takes.
+OMP_NUM_THREADS sets the number of threads.
 
 Chapters with cells tagged "needs-data" run only where Fashion-MNIST and CIFAR-10 can be
 loaded (DEEPSVDD_DATA names their folder): elsewhere they would lose real outputs.
@@ -30,6 +31,8 @@ from deepsvdd.reproduction.provenance import peak_memory, provenance
 
 BOOK = Path(__file__).parent
 RUNTIMES = BOOK / "runtimes.json"
+FOLDED = {"hide-cell", "hide-input", "remove-cell", "remove-input"}
+WORDS, SECONDS_A_LINE, SECONDS_A_PICTURE = 150, 3, 15  # a minute; of visible code
 CARD = re.compile(r"^\*\*Run time\*\*.*(\n.+)*", re.MULTILINE)  # a paragraph
 
 
@@ -65,9 +68,10 @@ def run(path: Path) -> None:
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
         memory = peak_memory(client.km.provisioner.pid)
+    minutes = reading_time(notebook)
     measured = note(path.stem, time.perf_counter() - start, memory)
     first = notebook.cells[0]
-    first.source = CARD.sub(lambda _: card(measured), first.source, count=1)
+    first.source = CARD.sub(lambda _: card(measured, minutes), first.source, count=1)
     nbformat.write(notebook, path)
 
 
@@ -107,7 +111,22 @@ def note(stem: str, seconds: float, memory: float | None) -> dict[str, Any]:
     return measured
 
 
-def card(measured: dict[str, Any]) -> str:
+def reading_time(notebook: Mapping[str, Any]) -> int:
+    """Estimate the minutes that a chapter takes to read, without what it folds."""
+    seconds = 0.0
+    for cell in notebook["cells"]:
+        text = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            seconds += 60 * len(text.split()) / WORDS
+        elif not FOLDED & set(cell["metadata"].get("tags", ())):
+            seconds += SECONDS_A_LINE * len(text.splitlines())
+            seconds += SECONDS_A_PICTURE * sum(
+                "image/png" in output.get("data", ()) for output in cell["outputs"]
+            )
+    return 5 * max(1, round(seconds / 300))
+
+
+def card(measured: dict[str, Any], minutes: int) -> str:
     """Say it in the chapter."""
     where = "with a GPU" if measured["gpu"] else "without a GPU"
     memory = measured["memory_gb"]
@@ -115,6 +134,7 @@ def card(measured: dict[str, Any]) -> str:
         f"**Run time** {measured['seconds']} s with {measured['threads']} CPU "
         f"thread{'s' * (measured['threads'] > 1)}, {where}"
         + (f"; {memory} GB of memory." if memory else ".")
+        + f" **Reading time** about {minutes} minutes."
     )
 
 

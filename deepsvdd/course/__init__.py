@@ -7,6 +7,6 @@ folder of them).
 ``source`` reads an assignment, ``submission`` recognises its cells in a notebook that
 is handed in, ``worker`` runs cells in a fenced process, ``grade`` turns what they did
 into marks, ``feedback`` writes these down, ``build`` makes the releases and proves the
-tests, ``quizzes`` reads the chapters' questions; ``cli`` is the command
-``deepsvdd-course``.
+tests, ``quizzes`` reads the chapters' questions, ``practice`` checks what readers
+write in a chapter; ``cli`` is the command ``deepsvdd-course``.
 """

@@ -76,7 +76,8 @@ class TestNotebook:
     def test_states_the_run_time_that_was_measured(self, path):
         cells = json.loads(path.read_text("utf-8"))["cells"]
         measured = json.loads((ROOT / "book/runtimes.json").read_text())[path.stem]
-        assert runner.card(measured) in "".join(cells[0]["source"])
+        minutes = runner.reading_time({"cells": cells})
+        assert runner.card(measured, minutes) in "".join(cells[0]["source"])
 
     def test_pictures_have_a_description(self, path):
         for cell in code_cells(path):
