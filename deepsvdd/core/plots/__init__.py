@@ -1,4 +1,4 @@
-"""Pictures of data, scores and training that read well on light and dark pages: on a white ground.
+"""Pictures of data, scores and training, on a white ground that any page may show.
 
 Every function that draws takes `ax`, or makes a new figure if there is none, and
 returns the axes. The look is one dictionary, `STYLE`: the functions apply it to what
