@@ -21,8 +21,8 @@ from deepsvdd.files import atomic_write
 NORMAL, ANOMALY = "#0072B2", "#D55E00"  # blue, vermillion
 CENTER = "#F0E442"  # yellow, for marks with a black edge
 PALETTE = [NORMAL, ANOMALY, "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
-# Words need a contrast of 4.5 : 1 (WCAG 2.2, 1.4.3). No one colour has that on white and
-# on a dark page, so pictures bring their ground, and read alike wherever they are.
+# Words need a contrast of 4.5 : 1 (WCAG 2.2, 1.4.3). No one colour has that on white
+# and on a dark page, so pictures bring their ground, and read alike wherever they are.
 GROUND, GREY = "white", "#595959"  # 7 : 1
 STYLE: dict[Any, Any] = {
     "figure.facecolor": GROUND,
