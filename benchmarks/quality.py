@@ -2,7 +2,8 @@
 
 ``recipes`` looks for the cheapest training; it chooses by a rule that sees no label and
 no anomaly, and prints the test AUC beside it. ``budget`` does the same for the batch
-and the number of steps that suit few images. ``precision`` compares bfloat16 with
+and the number of steps that suit few images, ``rates`` for the learning rates of
+``fast``. ``precision`` compares bfloat16 with
 single precision. All append a line a run to a file, and go on where they stopped.
 """
 
@@ -23,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from deepsvdd import DeepSVDD, get_recipe, load_dataset, one_vs_rest
+from deepsvdd import DeepSVDD, Split, get_recipe, load_dataset, one_vs_rest
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import shortened
 from deepsvdd.reproduction.provenance import provenance
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     summary(read(options.output))
 
 
-KEYS = ("digit", "epochs", "precision", "seed", "n", "batch_size", "steps")
+KEYS = ("digit", "epochs", "precision", "seed", "n", "batch_size", "steps", "rates")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -166,6 +167,11 @@ def run_budget(
     start = time.process_time()
     detector.fit(split.x_train[:n])
     seconds = time.process_time() - start
+    return {"cpu_seconds": seconds} | judged(detector, split)
+
+
+def judged(detector: DeepSVDD, split: Split) -> dict[str, float]:
+    """Compute the rule's AUC, and the test AUC, which chooses nothing."""
     normal = split.x_train[-HELD_OUT:]
     labels = np.repeat([0, 1], HELD_OUT)
     scores = detector.anomaly_score(normal)
@@ -174,7 +180,7 @@ def run_budget(
         for images in altered_images(normal)
     ]
     test = roc_auc(split.y_test, detector.anomaly_score(split.x_test))
-    return {"cpu_seconds": seconds, "rule": float(np.mean(rule)), "test_auc": test}
+    return {"rule": float(np.mean(rule)), "test_auc": test}
 
 
 def summarise_budget(lines: list[dict[str, Any]]) -> None:
@@ -195,6 +201,46 @@ def summarise_budget(lines: list[dict[str, Any]]) -> None:
         )
         figures = f"{100 * rule:6.2f} {100 * test:6.2f}"
         print(f"{n:5d} {batch:6d} {steps:6d} {seconds:6.1f} {figures}")
+
+
+# ------------------------------------------------------------------------------- rates
+
+RATES = tuple(product((1e-3, 3e-3, 1e-2), (3e-4, 1e-3, 3e-3)))  # pretraining, training
+
+
+def rates_jobs(digits: Sequence[int]) -> Iterator[dict[str, Any]]:
+    for seed, digit, rates in product(range(2), digits, RATES):
+        yield {"digit": digit, "rates": list(rates), "seed": seed}
+
+
+def run_rates(digit: int, rates: list[float], seed: int) -> dict[str, Any]:
+    """Train on all normal images but the rule's, with other peaks of the rates."""
+    split = one_vs_rest(load_dataset("mnist"), digit)
+    fast = get_recipe("fast", "mnist_LeNet")
+    recipe = replace(
+        fast,
+        pretraining=replace(fast.pretraining, lr=rates[0]),
+        training=replace(fast.training, lr=rates[1]),
+    )
+    detector = DeepSVDD(recipe=recipe, random_state=seed, device="cpu")
+    return judged(detector.fit(split.x_train[:-HELD_OUT]), split)
+
+
+def summarise_rates(lines: list[dict[str, Any]]) -> None:
+    """Print a row for every pair of learning rates, the rule's choice marked."""
+    runs = {(line["digit"], line["seed"]) for line in lines}
+    print(f"\n{len(runs)} trainings each; AUC in %, mean over them")
+    print("pretraining  training   rule   test")
+    rows = {}
+    for rates in sorted({tuple(line["rates"]) for line in lines}):
+        own = [line for line in lines if tuple(line["rates"]) == rates]
+        rows[rates] = [np.mean([line[k] for line in own]) for k in ("rule", "test_auc")]
+    best = max(rows, key=lambda rates: rows[rates][0], default=None)
+    for rates, (rule, test) in rows.items():
+        mark = "*" if rates == best else ""
+        print(
+            f"{rates[0]:11g} {rates[1]:9g} {100 * rule:6.2f} {100 * test:6.2f} {mark}"
+        )
 
 
 # --------------------------------------------------------------------------- precision
@@ -233,6 +279,7 @@ def summarise_precision(lines: list[dict[str, Any]]) -> None:
 EXPERIMENTS = {
     "budget": (budget_jobs, run_budget, summarise_budget),
     "recipes": (recipe_jobs, run_recipe, summarise_recipes),
+    "rates": (rates_jobs, run_rates, summarise_rates),
     "precision": (precision_jobs, run_precision, summarise_precision),
 }
 
