@@ -98,7 +98,7 @@ def describe_results(settings: Settings, split: Split, results: Settings) -> lis
         "",
         "test AUC in %",
         f"  Deep SVDD, {name:<22}{100 * results['test_auc']:6.1f}"
-        f"        95 % bootstrap interval {low:.1f}–{high:.1f}",
+        f"        95 % interval {low:.1f}–{high:.1f}",
         f"  {'untrained network':<33}{100 * control:6.1f} ± {100 * spread:<4.1f} "
         f"{len(results['untrained_auc'])} seeds",
     ]

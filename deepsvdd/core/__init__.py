@@ -17,7 +17,7 @@ loop           the one training loop: order of the samples, batches, Adam, sched
 training       pretraining; training of both objectives; the hypersphere that results
 collapse       the check whether training has collapsed
 trainer        builds, initialises, pretrains and trains the networks of a detector
-metrics        AUC, average precision, false alarms, bootstrap intervals
+metrics        AUC, average precision, false alarms, intervals
 input_checks   what users may give to the estimator: parameters and samples
 scoring        anomaly scores of one network or several, and the threshold
 estimator      ``DeepSVDD``, scikit-learn's way to use all this

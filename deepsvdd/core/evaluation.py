@@ -36,7 +36,7 @@ def test_results(detector: DeepSVDD, split: Split) -> dict[str, Any]:
         What the authors' code writes to ``results.json`` — ``train_time``,
         ``test_auc`` (a fraction of 1), ``test_time`` (seconds) and ``test_scores``
         (index, label, score) — and ``pretrain_time``, ``average_precision``,
-        ``fpr_at_95_tpr``, ``auc_interval`` (95 % bootstrap), ``threshold``,
+        ``fpr_at_95_tpr``, ``auc_interval`` (95 %), ``threshold``,
         ``radius`` (one a member), ``collapsed``.
     """
     start = time.perf_counter()

@@ -8,6 +8,7 @@ module costs nothing.
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
+
+FEWEST = 5  # samples of a kind that intervals of the AUC were tried with
 
 
 def as_numpy(values: Values) -> NDArray[Any]:
@@ -232,6 +235,83 @@ def fpr_at_tpr(
     return float(fprs[np.argmax(tprs >= tpr)])
 
 
+def auc_interval(
+    labels: Values, scores: Values, level: float = 0.95
+) -> tuple[float, float]:
+    """Confidence interval of the AUC over the choice of test samples.
+
+    It keeps its promise where anomalies are few, which DeLong's interval and the
+    bootstrap do not: with ten of them at an AUC of 95 %, these cover the truth in about
+    three quarters of all test sets (``benchmarks/intervals.py`` compares seven). It
+    inverts Wilson's test, as for a share, at the number of independent samples that
+    DeLong's variance stands for, with one sample more of each kind, whose AUC is one
+    half; with Student's t for the normal distribution. The interval says nothing about
+    training: another seed may differ by more.
+
+    In the book: sec-bootstrap (10-evaluation).
+
+    Parameters
+    ----------
+    labels : (n,) array-like or tensor of 0 (normal) and 1 (anomaly)
+    scores : (n,) array-like or tensor, larger = more anomalous
+    level : coverage of the interval, in (0, 1)
+
+    Returns
+    -------
+    low, high : float in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        If `level` is out of range, or as in `check_labels_and_scores`.
+
+    Warns
+    -----
+    UserWarning
+        If there are fewer than five samples of a kind: no simulation vouches for it.
+
+    References
+    ----------
+    DeLong, DeLong and Clarke-Pearson, Biometrics 44, 1988 (variance). Wilson, Journal
+    of the American Statistical Association 22, 1927 (the test). Agresti and Coull, The
+    American Statistician 52, 1998 (samples more). Put together here.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), but it is {level}.")
+    label_array, score_array = check_labels_and_scores(labels, scores)
+    from scipy.stats import rankdata, t
+
+    counts = np.bincount(label_array, minlength=2)
+    if counts.min() < FEWEST:
+        warnings.warn(
+            f"labels hold {counts[0]} normal samples and {counts[1]} anomalies: from "
+            f"fewer than {FEWEST} of a kind, an interval of the AUC is a guess",
+            stacklevel=2,
+        )
+    ranks = rankdata(score_array)
+    shares, variances = [], []
+    for kind in (1, 0):  # how each sample fares against those of the other kind
+        own = label_array == kind
+        beaten = (ranks[own] - rankdata(score_array[own])) / counts[1 - kind]
+        share = beaten if kind else 1 - beaten
+        shares.append(share.mean())
+        variances.append(np.append(share, 0.5).var(ddof=1) / (share.size + 1))
+    auc, variance = shares[0], sum(variances)
+    if variance == 0:  # all scores are equal
+        return 0.0, 1.0
+    # Satterthwaite's degrees of freedom; one sample more leaves as many as there are.
+    free = variance**2 / sum(
+        v**2 / n for v, n in zip(variances, counts[::-1], strict=True)
+    )
+    fewest = counts.min()
+    shrunk = (auc * fewest + 0.5) / (fewest + 1)
+    size = shrunk * (1 - shrunk) / variance
+    z2 = t.ppf((1 + level) / 2, free) ** 2 / size
+    center = (auc + z2 / 2) / (1 + z2)
+    half = np.sqrt(z2 * (auc * (1 - auc) + z2 / 4)) / (1 + z2)
+    return float(max(center - half, 0.0)), float(min(center + half, 1.0))
+
+
 def bootstrap_auc(
     labels: Values,
     scores: Values,
@@ -243,7 +323,8 @@ def bootstrap_auc(
 
     Normal samples and anomalies are resampled separately, as their numbers are
     given by the test set. The interval says nothing about training: another seed
-    may differ by more.
+    may differ by more. With fewer than about a hundred anomalies it is too short, and
+    too low: :func:`auc_interval` is not.
 
     In the book: sec-bootstrap (10-evaluation).
 
@@ -309,15 +390,15 @@ def evaluate(labels: Values, scores: Values) -> dict[str, float]:
     Returns
     -------
     dict
-        With keys ``roc_auc``, ``roc_auc_low`` and ``roc_auc_high`` (95 % bootstrap
-        interval), ``average_precision`` and ``fpr_at_95_tpr``.
+        With keys ``roc_auc``, ``roc_auc_low`` and ``roc_auc_high``
+        (:func:`auc_interval`, 95 %), ``average_precision`` and ``fpr_at_95_tpr``.
 
     Raises
     ------
     ValueError
         See `check_labels_and_scores`.
     """
-    low, high = bootstrap_auc(labels, scores)
+    low, high = auc_interval(labels, scores)
     return {
         "roc_auc": roc_auc(labels, scores),
         "roc_auc_low": low,
