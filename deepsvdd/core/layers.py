@@ -50,7 +50,7 @@ class NormPool2d(nn.BatchNorm2d):
             self.num_batches_tracked.add_(1)
             statistics = (self.running_mean, self.running_var, self.momentum)
             if x.dtype == torch.bfloat16:
-                x = x.float()  # statistics in bfloat16 would be noise
+                x = x.float()  # sums of thousands need more than 8 bits
             return _NormPool.apply(x, self.pool, self.eps, *statistics)
         if self.training:  # pooled values would give other statistics
             x = self.normalise(x)

@@ -1,0 +1,136 @@
+"""What every chapter has: captions that are referred to, cells to complete, marks."""
+
+import ast
+import json
+import re
+import textwrap
+
+import pytest
+
+from tests import ROOT
+
+CHAPTERS = sorted((ROOT / "book").glob("[01]*.ipynb"))
+WITH_PICTURES = [*CHAPTERS, ROOT / "book/quickstart.ipynb", ROOT / "book/welcome.ipynb"]
+ASSIGNED = re.compile(r"^ *# Assignment (\d), ([\w-]+)\n", re.MULTILINE)
+each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+def cells_of(path, kind=None):
+    cells = json.loads(path.read_text("utf-8"))["cells"]
+    return [cell for cell in cells if kind in (None, cell["cell_type"])]
+
+
+def source(cell):
+    return "".join(cell["source"])
+
+
+def text_of(path):
+    return "\n\n".join(map(source, cells_of(path, "markdown")))
+
+
+def printed(cell):
+    return "".join(
+        "".join(output.get("text", "")) for output in cell.get("outputs", ())
+    )
+
+
+# --- pictures ---------------------------------------------------------------------
+
+
+def pictures(path):
+    return [
+        cell
+        for cell in cells_of(path, "code")
+        if any("image/png" in output.get("data", ()) for output in cell["outputs"])
+    ]
+
+
+def figure_of(cell):
+    return cell["metadata"].get("mystnb", {}).get("figure", {})
+
+
+@pytest.mark.parametrize("path", WITH_PICTURES, ids=lambda path: path.stem)
+def test_pictures_have_captions_and_the_text_names_them(path):
+    text = text_of(path)
+    for cell in pictures(path):
+        figure = figure_of(cell)
+        assert len(figure.get("caption", "")) > 20, source(cell)
+        assert f"{{numref}}`{figure['name']}`" in text, figure["name"]
+
+
+def test_figures_have_names_of_their_own():
+    names = [
+        figure_of(cell)["name"] for path in WITH_PICTURES for cell in pictures(path)
+    ]
+    for path in WITH_PICTURES:
+        names += re.findall(r"^:name: (fig-[\w-]+)$", text_of(path), re.MULTILINE)
+    assert len(names) > 100
+    assert sorted(names) == sorted(set(names))
+
+
+@pytest.mark.parametrize("path", WITH_PICTURES, ids=lambda path: path.stem)
+def test_pictures_are_sharp(path):
+    """Twice as many pixels as they are wide on the page."""
+    for cell in pictures(path):
+        for output in cell["outputs"]:
+            if "image/png" in output.get("data", ()):
+                assert output["metadata"]["image/png"]["width"] > 100
+
+
+# --- cells to complete ------------------------------------------------------------
+
+
+def tried(path):
+    """Return {name: cells that try it}, in order."""
+    found = {}
+    for cell in cells_of(path, "code"):
+        for name in re.findall(r'^with trying\("(\w+)"\):', source(cell), re.MULTILINE):
+            found.setdefault(name, []).append(cell)
+    return found
+
+
+@each_chapter
+def test_chapters_have_cells_to_complete_with_folded_solutions(path):
+    names = tried(path)
+    assert len(names) >= 2
+    for name, cells in names.items():
+        stub, solution = cells
+        assert "raise NotImplementedError" in source(stub)
+        assert printed(stub) == f"{name}: not written yet\n"
+        assert printed(solution) == f"{name}: right\n"
+        assert "hide-cell" in solution["metadata"]["tags"]
+        assert "hide-cell" not in stub["metadata"].get("tags", ())
+        assert check_of(stub) == check_of(solution)
+
+
+def check_of(cell):
+    """Return the lines below ``with trying(…):``, without their indentation."""
+    return textwrap.dedent(re.split(r"^with trying\(.*\n", source(cell), flags=re.M)[1])
+
+
+def visible_tests(number, name):
+    (path,) = (ROOT / "book/assignments").glob(f"{number}-*.ipynb")
+    for cell in cells_of(path, "code"):
+        if cell["metadata"].get("nbgrader", {}).get("grade_id") == name:
+            return source(cell).partition("### BEGIN HIDDEN TESTS")[0]
+    raise LookupError(f"assignment {number} has no cell {name}")
+
+
+def test_some_checks_are_those_of_the_assignments():
+    n_found = 0
+    for path in CHAPTERS:
+        for stub, _ in tried(path).values():
+            if match := ASSIGNED.search(source(stub)):
+                own = check_of(stub).partition("\n")[2]
+                same = visible_tests(*match.groups())
+                assert ast.dump(ast.parse(own)) == ast.dump(ast.parse(same)), path.stem
+                n_found += 1
+    assert n_found >= 8
+
+
+# --- marks ------------------------------------------------------------------------
+
+
+@each_chapter
+def test_what_may_be_skipped_is_marked(path):
+    assert text_of(path).count("*May be skipped at first reading") >= 2
