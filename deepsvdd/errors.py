@@ -37,9 +37,10 @@ class ModelFileError(ValueError):
 class CollapseWarning(UserWarning):
     """The network maps (nearly) all training data to one point.
 
-    Hypersphere collapse (paper, Section 3.3): the loss looks perfect, and the scores
-    say nothing. Check the network for bias terms and bounded activations, the data for
-    identical samples, and the learning rate and weight decay for size.
+    Hypersphere collapse (paper, Section 3.3): the loss looks perfect, and scores differ
+    in their last digits only, which rounding, and lower precision above all, changes.
+    Check the network for bias terms and bounded activations, the data for identical
+    samples, and the learning rate and weight decay for size.
 
     In the book: sec-collapse-monitor (07-one-class).
     """

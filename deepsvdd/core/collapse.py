@@ -31,7 +31,7 @@ def warn_if_collapsed(spread: float, c: Tensor, d2: Tensor, feed: Feed) -> bool:
         warnings.warn(
             f"hypersphere collapse: the training data's representations spread by "
             f"{spread:.2g} around a center of norm {norm:.2g}, with {distinct} "
-            f"distinct scores for {len(d2)} samples, so scores mean nothing; use a "
+            f"distinct scores for {len(d2)} samples, so scores live in rounding; use a "
             "network without bias terms and bounded activations, a smaller learning "
             "rate, and samples that differ",
             CollapseWarning,
