@@ -135,7 +135,7 @@ def glorot_(autoencoder: Autoencoder) -> None:
 
 
 class LearnedNorm(nn.BatchNorm2d):
-    """Batch normalisation with scale and shift, then perhaps 2×2 max-pooling."""
+    """Batch normalization with scale and shift, then perhaps 2×2 max-pooling."""
 
     fused = False
 
@@ -149,7 +149,7 @@ class LearnedNorm(nn.BatchNorm2d):
 
 
 def learn_norms_(autoencoder: Autoencoder) -> None:
-    """Let the normalisations of both halves learn a scale and a shift.
+    """Let the normalizations of both halves learn a scale and a shift.
 
     The shift is a bias term (Proposition 2), which the paper's text rules out.
     """

@@ -25,7 +25,7 @@ from deepsvdd.reproduction.provenance import peak_memory
 
 TEXTURES = ("brick", "grass", "gravel")
 SIDE, N_TRAIN, N_TEST = 128, 200, 100
-STRENGTH = 60  # of a defect, grey levels of 255
+STRENGTH = 60  # of a defect, gray levels of 255
 Pictures = NDArray[np.uint8]  # (n, 1, h, w)
 
 
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def print_memory(sides: Sequence[int] = (64, 128, 256)) -> None:
-    """Print the peak memory of a fit by the side of its colour pictures."""
+    """Print the peak memory of a fit by the side of its color pictures."""
     usual = get_recipe("fast", "deep_LeNet").training.batch_size
     print(f"side  MB, batch {usual}  MB more a picture")
     statement = "from benchmarks.pictures import print_peak; print_peak({}, {})"
@@ -189,7 +189,7 @@ def vectors(x: Pictures) -> NDArray[np.float64]:
 
 
 def brightness(x_train: Pictures, tests: dict[str, Pictures], seed: int) -> Scores:
-    """Score by how far the mean grey is from that of the training pictures."""
+    """Score by how far the mean gray is from that of the training pictures."""
     return {k: np.abs(x.mean((1, 2, 3)) - x_train.mean()) for k, x in tests.items()}
 
 

@@ -24,7 +24,7 @@ BATCH_SIZE = 200
 
 
 def contrast_normalized(x: Tensor) -> Tensor:
-    """Global contrast normalisation of one image (1, H, W), by its mean deviation."""
+    """Global contrast normalization of one image (1, H, W), by its mean deviation."""
     x = x - x.mean()
     return x / x.abs().mean()
 
@@ -37,7 +37,7 @@ class Images(Dataset):
     images : uint8 array (n, C, H, W)
     labels : int array (n,)
     low, high : float
-        Extrema of the normal training data after contrast normalisation.
+        Extrema of the normal training data after contrast normalization.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class ColourLeNet(nn.Module):
 
 
 class ColourDecoder(nn.Module):
-    """Its mirror, after a normalisation of the code."""
+    """Its mirror, after a normalization of the code."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -155,7 +155,7 @@ def check_agreement(setting: Setting) -> None:
     ------
     AssertionError
         If any two differ by more than 1e-4, in double precision: a chain of maxima and
-        normalisations makes much of a rounding error.
+        normalizations makes much of a rounding error.
     """
     x = setting.x[: plain.BATCH_SIZE].cpu()
     batch, _ = next(iter(plain.test_loader(setting.train_images)))

@@ -69,7 +69,7 @@ class Row:
     ratio : float
         Median of the first side over the median of this one: 4 is four times as fast.
     lowest, highest : float
-        Of the ratios of the single rounds, in which both sides were neighbours in time.
+        Of the ratios of the single rounds, in which both sides were neighbors in time.
     """
 
     side: str

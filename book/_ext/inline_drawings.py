@@ -1,4 +1,4 @@
-"""The drawings of ``book/figures/drawn``: in a page as SVG, in the theme's colours.
+"""The drawings of ``book/figures/drawn``: in a page as SVG, in the theme's colors.
 
 A picture cannot follow the switch between light and dark; a part of the page does. So
 a page gets the file's text. The readers' notebooks, which are written before, and other

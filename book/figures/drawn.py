@@ -376,7 +376,7 @@ def leaks(d):
     d.box(272, 14, 76, 334, "test", "images", color=ANOMALY)
     rows = (
         (14, ("training", "images"), NORMAL),
-        (104, ("extrema", "$m$, $M$"), NORMAL),
+        (104, ("extrema", "$x_{min}$, $x_{max}$"), NORMAL),
         (176, ("network", "$W$, $c$, $R$"), NORMAL),
         (240, ("choices:", "epoch, $ν$, seed"), NORMAL),
         (304, ("scores,", "AUC"), GREY),
@@ -425,7 +425,7 @@ def threshold(d):
     beyond, before = range(15, 29), range(15)
     d.text(16, 22, "held-out normal", anchor="start", bold=True)
     bars(d, 96, 9.5, HELD_OUT, beyond)
-    d.text(at + 10, 60, "a share $α$ beyond", anchor="start")
+    d.text(at + 10, 60, "a share $q$ beyond", anchor="start")
     d.text(16, 126, "new normal", anchor="start", bold=True)
     bars(d, 198, 9.5, NORMAL, beyond)
     d.text(at + 10, 162, "false alarms", anchor="start")
@@ -434,7 +434,7 @@ def threshold(d):
     d.text(at - 10, 276, "missed", anchor="end")
     d.line((at, 34), (at, 314), color="ink", dashed=True, width=2)
     d.text(16, 330, "passed", anchor="start", muted=True)
-    d.text(at, 330, "threshold $τ$")
+    d.text(at, 330, "threshold $t$")
     d.text(250, 330, "flagged", anchor="start", muted=True)
     d.text(348, 318, "score", anchor="end")
 
@@ -485,7 +485,7 @@ def paths(d):
 
 
 def stop(d, kind, x, y, color):
-    """Draw a stop: a disc, a square or a diamond, told apart without colours."""
+    """Draw a stop: a disc, a square or a diamond, told apart without colors."""
     if kind == "S":
         d.normal((x, y), color=color, r=7)
     elif kind == "P":

@@ -187,9 +187,9 @@ def draw(dataset: Dataset, names: tuple[str, ...], rows: Run) -> Image.Image:
 def palette_image(
     pixels: NDArray[np.uint8], shown: NDArray[np.bool_], text: NDArray[np.uint8]
 ) -> Image.Image:
-    """Reduce a picture to 240 colours and 16 opacities of grey, a third of the bytes.
+    """Reduce a picture to 240 colors and 16 opacities of gray, a third of the bytes.
 
-    Where no image is shown (h, w), the picture is grey and as opaque as the text.
+    Where no image is shown (h, w), the picture is gray and as opaque as the text.
     """
     reduced = Image.fromarray(pixels).quantize(COLOURS, dither=Image.Dither.NONE)
     colours = (reduced.getpalette() or [])[: 3 * COLOURS]

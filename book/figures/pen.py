@@ -1,10 +1,10 @@
-"""A pen for the book's drawings: shapes and words as SVG, in the house's colours.
+"""A pen for the book's drawings: shapes and words as SVG, in the house's colors.
 
 A drawing is 360 units wide, as a phone's page is: a unit is about a pixel there. As a
-picture it stands on a white ground, in colours for that, as what shows it may be dark.
+picture it stands on a white ground, in colors for that, as what shows it may be dark.
 Pages have the SVG itself (book/_ext/inline_drawings.py), and their style sheet gives
-the classes `ground`, `paper`, `ink`, `muted` and `edge` the theme's colours. Lines and
-marks have colours that are told from both grounds, and keep them.
+the classes `ground`, `paper`, `ink`, `muted` and `edge` the theme's colors. Lines and
+marks have colors that are told from both grounds, and keep them.
 """
 
 import math
@@ -19,7 +19,7 @@ HELD_OUT = PALETTE[2]  # green
 GREY = "#797979"  # of equal contrast, 4.3 : 1, to white and to #121212
 # The theme's own in its light scheme.
 GROUND, INK, MUTED = "#ffffff", "#222832", "#48566b"
-WASH = 0.2  # opacity of a coloured ground under words
+WASH = 0.2  # opacity of a colored ground under words
 
 
 def number(value):

@@ -244,7 +244,7 @@ def gradient_attack(
     *,
     n_steps: int = 100,
 ) -> Tensor:
-    """Minimise a loss within a ball around each image: projected gradient descent.
+    """Minimize a loss within a ball around each image: projected gradient descent.
 
     Unlike the Boundary Attack it needs to know what it attacks, weights and all.
 

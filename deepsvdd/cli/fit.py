@@ -38,7 +38,7 @@ from deepsvdd.files import refuse_output_as_input, require_writable
     type=int,
     help="Side of image files, pixels; the networks take 8 to 256.  [default: 32]",
 )
-@click.option("--grey", is_flag=True, help="Read image files as grey, not in colours.")
+@click.option("--grey", is_flag=True, help="Read image files as gray, not in color.")
 @click.option("--key", help="Array in an .npz (x_train, x or X if not given).")
 @click.option(
     "--stream",

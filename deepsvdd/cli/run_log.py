@@ -72,7 +72,7 @@ def describe_split(name: str, split: Split, classes: tuple[str, ...]) -> str:
 
 
 def describe_training(detector: DeepSVDD) -> list[str]:
-    """Summarise each phase: epochs, seconds, last loss of the first member."""
+    """Summarize each phase: epochs, seconds, last loss of the first member."""
     lines = []
     members = len(detector.members_)
     for phase, history in detector.members_[0].history.items():

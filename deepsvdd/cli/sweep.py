@@ -128,7 +128,7 @@ def command(
       deepsvdd sweep mnist.jsonl --seeds 0-9 --ensembles
     The paper's protocol:
       deepsvdd sweep paper.jsonl --recipe paper --seeds 0-9
-    Colour images, with shorter training:
+    Color images, with shorter training:
       deepsvdd sweep cifar10.jsonl --dataset cifar10 --recipe fast:7+7 --seeds 0-2
     On a cluster that runs already:
       deepsvdd sweep all.jsonl --seeds 0-9 --executor ray --address auto

@@ -6,7 +6,7 @@ fast is next door, in ``_engine``, and need not be read to understand it.
 ============== =====================================================================
 module         holds
 ============== =====================================================================
-preprocessing  contrast normalisation, scaling to [0, 1] by the training data
+preprocessing  contrast normalization, scaling to [0, 1] by the training data
 networks       the networks φ, their decoders, the autoencoders that pretrain them;
                the weights that a seed draws
 layers         two fast layers, here because the networks are made of them
@@ -16,7 +16,7 @@ recipes        training settings, and the recipes with names
 loop           the one training loop: order of the samples, batches, Adam, schedules
 training       pretraining; training of both objectives; the hypersphere that results
 collapse       the check whether training has collapsed
-trainer        builds, initialises, pretrains and trains the networks of a detector
+trainer        builds, initializes, pretrains and trains the networks of a detector
 metrics        AUC, average precision, false alarms, intervals
 input_checks   what users may give to the estimator: parameters and samples
 scoring        anomaly scores of one network or several, and the threshold

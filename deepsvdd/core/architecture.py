@@ -36,7 +36,7 @@ def check_architecture(encoder: nn.Module, example: Tensor) -> None:
     Raises
     ------
     ArchitectureError
-        If the network has bias terms (Proposition 2), affine batch normalisation among
+        If the network has bias terms (Proposition 2), affine batch normalization among
         them, or activations with a non-zero bound (Proposition 3).
 
     Notes
@@ -50,7 +50,7 @@ def check_architecture(encoder: nn.Module, example: Tensor) -> None:
         problems.append(
             f"bias terms ({', '.join(biases)}), with which a constant map has zero "
             "loss (Proposition 2): build the layers with bias=False, "
-            "batch normalisation with affine=False"
+            "batch normalization with affine=False"
         )
     bounded = sorted(
         name for name in gradient_names(encoder, example) if name in BOUNDED

@@ -18,11 +18,11 @@ from torch.autograd.function import once_differentiable
 
 
 class NormPool2d(nn.BatchNorm2d):
-    """Batch normalisation without affine parameters, then 2×2 max-pooling.
+    """Batch normalization without affine parameters, then 2×2 max-pooling.
 
     An affine map is a bias term by another name (Proposition 2), hence none here.
-    The normalisation is increasing in every channel, so it commutes with the maximum:
-    pooling first leaves a quarter of the values to normalise. In training on the CPU a
+    The normalization is increasing in every channel, so it commutes with the maximum:
+    pooling first leaves a quarter of the values to normalize. In training on the CPU a
     hand-written gradient exploits that; elsewhere torch's own kernels do the work.
 
     Parameters
@@ -30,7 +30,7 @@ class NormPool2d(nn.BatchNorm2d):
     channels : int
         Number of channels C of the input (B, C, H, W).
     pool : bool, default=True
-        Whether to pool; the decoder only normalises.
+        Whether to pool; the decoder only normalizes.
 
     Attributes
     ----------
@@ -58,12 +58,12 @@ class NormPool2d(nn.BatchNorm2d):
         return self.normalise(F.max_pool2d(x, 2) if self.pool else x)
 
     def normalise(self, x: Tensor) -> Tensor:
-        """Only normalise (B, C, H, W)."""
+        """Only normalize (B, C, H, W)."""
         return super().forward(x)
 
 
 class Norm1d(nn.BatchNorm1d):
-    """Batch normalisation of vectors (B, D) without affine parameters, for tables.
+    """Batch normalization of vectors (B, D) without affine parameters, for tables.
 
     Where nothing was trained before the center is computed, its running statistics
     would be nobody's: :func:`settle` measures them.

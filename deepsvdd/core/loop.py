@@ -53,7 +53,7 @@ def optimise(
     checkpoint: Checkpoint | None = None,
     state: dict[str, Tensor] | None = None,
 ) -> list[History]:
-    """Minimise a loss over a module's parameters.
+    """Minimize a loss over a module's parameters.
 
     In the book: sec-training-loop (03-deep-svdd).
 
@@ -67,7 +67,7 @@ def optimise(
     x : Tensor of shape (n, ...), or Feed
         Training data.
     phase : Phase
-        Optimiser, learning rate, epochs, batch size, weight decay.
+        Optimizer, learning rate, epochs, batch size, weight decay.
     seeds : int, or sequence of M int
         Seed of the order of the samples; for a stack, one a network.
     title : str
@@ -317,7 +317,7 @@ def batch_bounds(
 ) -> list[tuple[int, int]]:
     """Cut n samples into batches; a last one too small joins the batch before it.
 
-    Batch normalisation has no variance to offer to a single vector, and each process
+    Batch normalization has no variance to offer to a single vector, and each process
     wants a share.
     """
     starts = list(range(0, n_samples, batch_size))

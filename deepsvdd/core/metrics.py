@@ -36,7 +36,7 @@ def as_numpy(values: Values) -> NDArray[Any]:
     -------
     ndarray, same shape; bfloat16, which NumPy lacks, becomes float32
     """
-    # Recognised by its method: importing torch to ask would cost seconds.
+    # Recognized by its method: importing torch to ask would cost seconds.
     if hasattr(values, "detach"):
         values = values.detach().cpu()
         if str(values.dtype) == "torch.bfloat16":

@@ -2,7 +2,7 @@
 
 The encoder inside an :class:`Autoencoder` *is* the Deep SVDD network; there is no
 second copy. Networks follow the paper's Section 4: no bias terms, unbounded
-activations, a linear head, batch normalisation without affine parameters.
+activations, a linear head, batch normalization without affine parameters.
 
 Axis letters: B batch, C channels, H height, W width, D representation.
 """
@@ -40,8 +40,8 @@ class LeNetConfig:
     activation : callable
         Elementwise, unbounded and increasing (so that it commutes with pooling).
     xavier : bool
-        Initialise the convolutions with Xavier's uniform rule instead of torch's
-        default, and normalise the code before decoding, as the authors do for CIFAR-10.
+        Initialize the convolutions with Xavier's uniform rule instead of torch's
+        default, and normalize the code before decoding, as the authors do for CIFAR-10.
     dense : int
         Units of a dense layer, with the activation, before the head, a multiple of 16;
         0 for none.
@@ -166,7 +166,7 @@ def crop(x: Tensor, size: Iterable[int]) -> Tensor:
 
 
 def xavier_(convs: Iterable[nn.Module], activation: Callable[[Tensor], Tensor]) -> None:
-    """Initialise convolutions in place as the authors do for CIFAR-10."""
+    """Initialize convolutions in place as the authors do for CIFAR-10."""
     leaky = activation is F.leaky_relu
     gain = nn.init.calculate_gain("leaky_relu") if leaky else 1.0
     for conv in convs:
@@ -183,7 +183,7 @@ class MLP(nn.Sequential):
     widths : tuple of int
         Sizes of the layers; the last is the representation's dimension D.
     normed : bool, default=False
-        Normalise after each hidden layer, as the LeNets do.
+        Normalize after each hidden layer, as the LeNets do.
     """
 
     def __init__(
@@ -266,7 +266,7 @@ NETWORKS = (*LENETS, *VECTOR_NETWORKS)
 
 
 def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
-    """Build one of the named networks with its decoder, freshly initialised.
+    """Build one of the named networks with its decoder, freshly initialized.
 
     Weights are drawn from torch's global generator: seed it before.
 
@@ -296,7 +296,7 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
     Sides in pixels: 4 to 32 for "mnist_LeNet" and "gtsrb_LeNet", 8 to 64 for the
     "cifar10_LeNet"s, 32 to 256 for "deep_LeNet", whose depth follows the longer side:
     3 convolutions to 64 pixels, where it is "cifar10_LeNet"; 4 to 128; 5 to 256. What
-    pretraining on colour images takes on a CPU for each image of a batch (measured by
+    pretraining on color images takes on a CPU for each image of a batch (measured by
     ``python -m benchmarks.pictures memory``), and for the 20 of the recipe "fast":
 
     =====  ======  ===========  =====================  ===========
@@ -367,7 +367,7 @@ def takes(config: LeNetConfig, input_shape: Shape) -> bool:
 
 
 def default_network(input_shape: Shape) -> str:
-    """Name the network for samples of a shape: vectors, grey, colour, large images."""
+    """Name the network for samples of a shape: vectors, gray, color, large images."""
     if len(input_shape) == 1:
         return "mlp_BN"
     if max(input_shape[1:]) > 64:

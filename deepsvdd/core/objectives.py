@@ -2,7 +2,7 @@
 
 Shapes: ``z`` representations (n, d), ``c`` center (d,), ``d2`` squared distances (n,).
 For a stack of M networks each has one more axis: (M, n, d), (M, 1, d), (M, n).
-The weight decay term of both objectives, (λ/2) Σ ‖W‖², is the optimiser's.
+The weight decay term of both objectives, (λ/2) Σ ‖W‖², is the optimizer's.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def count_of(fraction: float, n: int) -> int:
 
 
 def optimal_radius(d2: Tensor, nu: float) -> Tensor:
-    """Radius that minimises the soft-boundary loss for a fixed network.
+    """Radius that minimizes the soft-boundary loss for a fixed network.
 
     The loss is convex in R², with derivative 1 − #{i : ‖φ(x_i) − c‖² > R²}/(νn), which
     changes sign at the (1 − ν)-quantile. Taking an order statistic there makes the

@@ -1,4 +1,4 @@
-"""Preprocessing of whole data sets at once: contrast normalisation and scaling.
+"""Preprocessing of whole data sets at once: contrast normalization and scaling.
 
 What the scaling goes by comes from the normal training data only (paper, Section 4.2,
 and the authors' code, which carries extrema as constants); a fitted model keeps it.
@@ -80,7 +80,7 @@ def global_contrast_normalization(x: Tensor, norm: str = "l1") -> Tensor:
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """A fitted preprocessing: optional contrast normalisation, then a linear scaling.
+    """A fitted preprocessing: optional contrast normalization, then a linear scaling.
 
     In the book: sec-scaling (05-data).
 
@@ -90,7 +90,7 @@ class Preprocessor:
         "gcn_l1" is the paper's for images; "standard" is for vectors.
     minimum, maximum : Tensor of shape () or (d,)
         What becomes 0 and what becomes 1: extrema of the normal training data after
-        contrast normalisation, over all pixels for images, of each feature for vectors.
+        contrast normalization, over all pixels for images, of each feature for vectors.
         For "standard" each feature's mean, and mean plus standard deviation.
     """
 
@@ -119,7 +119,7 @@ class Preprocessor:
         ------
         ValueError
             If the method is unknown, no sample has any contrast, or images are to be
-            standardised.
+            standardized.
         """
         if method not in METHODS:
             raise ValueError(
@@ -177,7 +177,7 @@ class Preprocessor:
 
     @staticmethod
     def _contrast(x: Tensor, method: str) -> Tensor:
-        """Normalise the contrast where the method says so."""
+        """Normalize the contrast where the method says so."""
         if method.startswith("gcn"):
             return global_contrast_normalization(x, method.removeprefix("gcn_"))
         return as_float(x)

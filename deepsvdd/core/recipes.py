@@ -204,7 +204,7 @@ RECIPES = {
         "cifar10_LeNet": PAPER_CIFAR10,
         "cifar10_LeNet_ELU": PAPER_CIFAR10,
         "gtsrb_LeNet": PAPER_GTSRB,
-        # Ours, so the paper has none for it: the authors' protocol for colour images,
+        # Ours, so the paper has none for it: the authors' protocol for color images,
         # with the batches of their small class.
         "deep_LeNet": PAPER_GTSRB,
     },

@@ -63,8 +63,8 @@ def threshold_between(
 ) -> float:
     """Place a threshold so that ⌊fraction · n⌋ of the scores lie above it.
 
-    Midway between two neighbours: on a score itself, rounding would decide its label.
-    Where nothing lies above, or the neighbours are (nearly) equal, it is put that much
+    Midway between two neighbors: on a score itself, rounding would decide its label.
+    Where nothing lies above, or the neighbors are (nearly) equal, it is put that much
     above the lower one that rounding cannot reach it.
 
     Parameters

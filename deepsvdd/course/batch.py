@@ -37,7 +37,7 @@ class Found:
 
 
 def find(folder: Path, assignments: list[Assignment]) -> Iterator[Found]:
-    """Yield a folder's files, recognised by name or content.
+    """Yield a folder's files, recognized by name or content.
 
     Parameters
     ----------

@@ -198,7 +198,7 @@ def grade(
 
     A file's name tells student and assignment (jane-doe-1-metrics.ipynb), or each
     student has a subfolder, as learning platforms make them; an assignment is also
-    recognised by its cells. OUT/ASSIGNMENT.csv has a row for each student, and
+    recognized by its cells. OUT/ASSIGNMENT.csv has a row for each student, and
     OUT/ASSIGNMENT/STUDENT.html says to the student what was wrong, without giving away
     hidden tests. The same command goes on where it was interrupted.
 

@@ -94,7 +94,7 @@ def recognise(
         )
     if nameless:
         submission.remarks.append(
-            f"metadata lost in {nameless} cell(s); recognised by what is in them"
+            f"metadata lost in {nameless} cell(s); recognized by what is in them"
         )
     for place, (source, given) in enumerate(
         zip(assignment.cells, release.cells, strict=True)

@@ -1,7 +1,7 @@
 """Data sets: named ones, folders and arrays of your own, and drawn traffic signs.
 
 Touch it to add a data set (a row of the table in ``loading``, if torchvision has it) or
-a kind of image file (``images``, ``image_files``). MNIST itself, and its licence, are
+a kind of image file (``images``, ``image_files``). MNIST itself, and its license, are
 in the folder ``bundled``; whoever replaces the file changes its SHA-256 in ``loading``.
 
 ============ =======================================================================

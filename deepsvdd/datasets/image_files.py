@@ -26,7 +26,7 @@ Source = str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes]
 
 WHITE = 255.0  # of all pictures, whatever their depth
 MORE_PAGES = "have more pages or frames than the one that is read, the first"
-DEEP_COLOURS = "have colours of 16 bits, of which Pillow reads the upper 8"
+DEEP_COLOURS = "have colors of 16 bits, of which Pillow reads the upper 8"
 NO_WHITE = "have 32-bit or signed pixels, which are read as they are, not from 0 to 255"
 _BITS, _PHOTOMETRIC = 258, 262  # tags of TIFF
 _STRIPS = ((273, 279), (324, 325))  # where strips or tiles are, and how long
@@ -43,7 +43,7 @@ def read_image(source: Source, shape: Shape, resize: bool = False) -> Pixels:
 
     As a viewer shows it: turned as its EXIF data say, transparent parts on white, the
     first page or frame. At its own depth: white is 255 for all, and pictures with 16
-    bits of grey have fractions. Pillow has no colours of 16 bits, and gives their upper
+    bits of gray have fractions. Pillow has no colors of 16 bits, and gives their upper
     8. Pixels of 32 bits or with a sign, as TIFF may have, have no known white, and are
     read as they are.
 
@@ -52,7 +52,7 @@ def read_image(source: Source, shape: Shape, resize: bool = False) -> Pixels:
     source : path-like, bytes or binary file
         A file in a format that Pillow reads: its path, its content, or a file object.
     shape : (c, h, w)
-        Of a model's images, ``detector.input_shape_``: c = 1 is grey, c = 3 colour.
+        Of a model's images, ``detector.input_shape_``: c = 1 is gray, c = 3 color.
     resize : bool, default=False
         Whether a picture of another size is resized (bilinear) or refused.
 
@@ -208,7 +208,7 @@ def _check_whole(image: Image.Image, file: IO[bytes]) -> None:
 def _is_whole_jpeg(content: bytes) -> bool:
     """Tell whether a JPEG has its markers in order, and pixels that fill its data.
 
-    libjpeg, which decodes it, makes do with less: it fills with grey what is missing.
+    libjpeg, which decodes it, makes do with less: it fills with gray what is missing.
     """
     place, kinds = 2, b""  # after the marker of the beginning
     while found := _MARKER.match(content, place):
@@ -256,7 +256,7 @@ def _has_all_rows(content: bytes) -> bool:
 
 
 def _shown(image: Image.Image, channels: int) -> Image.Image:
-    """Turn, lay on white, and convert: to "L" or "RGB", or grey with fractions, "F"."""
+    """Turn, lay on white, and convert: to "L" or "RGB", or gray with fractions, "F"."""
     from PIL import Image
 
     white, clear = _white(image), image.info.get("transparency")
@@ -267,7 +267,7 @@ def _shown(image: Image.Image, channels: int) -> Image.Image:
         if white:
             # Pillow inverts where 0 is white, but only up to 8 bits.
             values = (white - values if inverted else values) / (white / WHITE)
-        if isinstance(clear, int):  # the one grey that a PNG may make transparent
+        if isinstance(clear, int):  # the one gray that a PNG may make transparent
             values[np.asarray(image) == clear] = WHITE
         return Image.fromarray(values)
     if image.has_transparency_data:

@@ -71,7 +71,7 @@ _SOURCES = {
         image_shape=(SIDE, SIDE, 3),
         classes=CLASSES,
         torchvision="GTSRB",
-        preprocessing="minmax",  # without contrast normalisation, Section 4.3
+        preprocessing="minmax",  # without contrast normalization, Section 4.3
     ),
 }
 

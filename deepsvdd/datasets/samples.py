@@ -84,5 +84,5 @@ def _as_float32(
 
 
 def _without_channel(shape: Shape) -> Shape:
-    """Shape in which a grey image may come: (1, h, w) as (h, w)."""
+    """Shape in which a gray image may come: (1, h, w) as (h, w)."""
     return shape[1:] if shape[0] == 1 else shape

@@ -20,7 +20,7 @@ class Dataset:
     ----------
     name : str
     x_train, x_test : uint8 arrays, shape (n, c, h, w)
-        Pixels from 0 to 255; grey images have one channel.
+        Pixels from 0 to 255; gray images have one channel.
     y_train, y_test : int64 arrays, shape (n,)
         Indices into `classes`.
     classes : tuple of str

@@ -5,9 +5,9 @@ alone. Only ``"ocsvm-paper"`` is shown labels, as the paper's own baseline was.
 
 The paper's figures come from several preprocessings. By the scripts in the authors'
 Theano repository (``src/scripts``), kernel density estimate and OC-SVM see MNIST's
-pixels without contrast normalisation (``preprocessing="minmax"``), and CIFAR-10's with
+pixels without contrast normalization (``preprocessing="minmax"``), and CIFAR-10's with
 it, on the principal components that keep 95 % of the variance. The isolation forest
-sees normalised contrast always; whether principal components, the scripts leave open,
+sees normalized contrast always; whether principal components, the scripts leave open,
 but only with them are the paper's figures met. The defaults here are one preprocessing
 for all, that of Deep SVDD, so that methods are compared and not preprocessings.
 """

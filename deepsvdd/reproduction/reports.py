@@ -110,7 +110,7 @@ def half_width(errors: Sequence[float], sizes: Sequence[int]) -> float:
 
 
 def summarise(lines: Iterable[Line]) -> list[Row]:
-    """Summarise runs: a row for each method and class, and for its mean over all.
+    """Summarize runs: a row for each method and class, and for its mean over all.
 
     Parameters
     ----------

@@ -161,7 +161,7 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
 
 
 def _scores(detector: Hypersphere | Autoencoder, x: Tensor) -> NDArray[np.float32]:
-    """Score test images (m, ...): normalised distances, or reconstruction errors."""
+    """Score test images (m, ...): normalized distances, or reconstruction errors."""
     if isinstance(detector, Hypersphere):
         scores = detector.squared_distances(x).sqrt() / detector.mean_distance
     else:

@@ -92,7 +92,7 @@ class Baseline(BaseEstimator, ABC):
             raise ValueError(f"variance must be in (0, 1], or None; got {share!r}")
         if (labelled is not None) != self.uses_labels:
             needs = "needs" if self.uses_labels else "must not see"
-            raise ValueError(f"{type(self).__name__} {needs} labelled images")
+            raise ValueError(f"{type(self).__name__} {needs} labeled images")
         images = as_batch(X)
         if len(images) < MIN_IMAGES:
             raise ValueError(

@@ -107,11 +107,11 @@ class LabelledOneClassSVM(KernelMachine):
     """The same machine with γ and ν chosen by *labels*: the paper's OC-SVM/SVDD.
 
     Of γ = 2⁻¹⁰ … 2⁻¹ and ν = 0.01, 0.1 it takes the pair with the largest AUC on a
-    labelled sample. The paper shows it a random tenth of the test set
+    labeled sample. The paper shows it a random tenth of the test set
     (:func:`labelled_tenth`), an advantage over all other methods that it discloses:
     wherever figures of this baseline stand, they are to be marked.
 
-    The authors' code takes the labelled tenth out of the test set before it evaluates,
+    The authors' code takes the labeled tenth out of the test set before it evaluates,
     and the better of two ν is taken by the final result. Yet their MNIST column is met
     by none of these choices: pixels scaled to [0, 1], ν = 0.1 and γ = 1 / (largest
     squared distance), what ``src/svm.py`` does without its grid search, give all ten
@@ -157,7 +157,7 @@ def altered_images(images: Array) -> tuple[Array, Array, Array]:
 def labelled_tenth(
     y_test: NDArray[Any], random_state: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw a tenth of the test set to be labelled: its indices, and those of the rest.
+    """Draw a tenth of the test set to be labeled: its indices, and those of the rest.
 
     A tenth without any anomaly, as happens where there are few, or without any normal
     image cannot choose. It is then drawn from each label apart, one image at least.
@@ -171,8 +171,8 @@ def labelled_tenth(
 
     Returns
     -------
-    labelled, rest : int arrays, ascending, together of shape (m,)
-        Usually m // 10 are labelled. The paper's code evaluates on the rest.
+    labeled, rest : int arrays, ascending, together of shape (m,)
+        Usually m // 10 are labeled. The paper's code evaluates on the rest.
     """
     order = np.random.default_rng(random_state).permutation(len(y_test))
     labelled = order[: len(order) // 10]

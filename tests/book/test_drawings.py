@@ -73,7 +73,7 @@ def test_colors_are_the_houses(path):
             assert stroke == pen.INK
         else:
             assert fill in lines | {pen.CENTER, "none"}
-            # A yellow disc has a dark edge, and a yellow box a grey one.
+            # A yellow disc has a dark edge, and a yellow box a gray one.
             edges = {pen.INK, pen.GREY} if fill == pen.CENTER else lines | {"none"}
             assert stroke in edges
 

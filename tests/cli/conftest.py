@@ -83,7 +83,7 @@ def trained(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def grey(trained, data):
-    """A model for grey images, its path, and test images for it."""
+    """A model for gray images, its path, and test images for it."""
     path = trained / "model.safetensors"
     with np.load(data / "fashion_mnist.npz") as arrays:
         return DeepSVDD.load(path), path, arrays["x_test"]

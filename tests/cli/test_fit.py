@@ -115,7 +115,7 @@ def test_bad_values_are_refused_before_anything_is_read(folder, tmp_path):
 
 @pytest.fixture
 def photographs(tmp_path):
-    """100 colour pictures of 80 to 130 pixels a side: grey gradients and noise."""
+    """100 color pictures of 80 to 130 pixels a side: gray gradients and noise."""
     rng = np.random.default_rng(0)
     folder = tmp_path / "good"
     folder.mkdir()

@@ -56,7 +56,7 @@ def test_drawn_signs_are_called_so_in_all_that_train_writes(drawn, no_pictures):
     assert results["dataset"] == "drawn signs"
     assert len(results["test_scores"]) == 15
     assert config_of("out")["dataset_name"] == "gtsrb"
-    # no contrast normalisation: the paper has none for signs
+    # no contrast normalization: the paper has none for signs
     info = succeeds("info", "out/model.safetensors").stdout
     assert "(3, 32, 32), minmax" in info
 

@@ -44,7 +44,7 @@ def legend(ax):
 
 
 def contrast(color, background):
-    """WCAG 2 contrast ratio of two colours."""
+    """WCAG 2 contrast ratio of two colors."""
 
     def luminance(c):
         c = np.array(to_rgb(c))

@@ -1,4 +1,4 @@
-"""Contrast normalisation and scaling do what the paper's preprocessing does."""
+"""Contrast normalization and scaling do what the paper's preprocessing does."""
 
 import math
 
@@ -30,7 +30,7 @@ def pixels(shape=(6, 3, 5, 4), seed=0):
 
 
 def formula(x, norm):
-    """Contrast normalisation of each image, in NumPy's double precision."""
+    """Contrast normalization of each image, in NumPy's double precision."""
     flat = x.double().numpy().reshape(len(x), -1)
     flat = flat - flat.mean(axis=1, keepdims=True)
     if norm == "l1":
@@ -229,7 +229,7 @@ def test_a_single_vector_has_no_range():
         Preprocessor.fit(torch.tensor([[1.0, 2.0]]), "minmax")
 
 
-# Standardisation ---------------------------------------------------------------------
+# Standardization ---------------------------------------------------------------------
 
 
 @given(seeds, st.integers(5, 300))

@@ -67,7 +67,7 @@ def test_a_machine_on_which_the_reference_fails_grades_nobody(given, tmp_path):
 
 
 class Cancelling(ThreadPoolExecutor):
-    """A pool that says when it has cancelled what has not begun."""
+    """A pool that says when it has canceled what has not begun."""
 
     cancelled = threading.Event()
 

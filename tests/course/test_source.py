@@ -1,4 +1,4 @@
-"""Assignments are read, and submissions recognised, whatever editors did to them."""
+"""Assignments are read, and submissions recognized, whatever editors did to them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Submissions are recognised, whatever students and editors did to them."""
+"""Submissions are recognized, whatever students and editors did to them."""
 
 import base64
 import itertools
@@ -51,7 +51,7 @@ def test_an_unchanged_notebook_needs_no_remark(toy, given):
 def test_lost_metadata_are_made_up_for(toy, given):
     found = changed(toy, given, bare)
     (remark,) = found.remarks
-    assert remark == "metadata lost in 7 cell(s); recognised by what is in them"
+    assert remark == "metadata lost in 7 cell(s); recognized by what is in them"
     assert found.texts == {"why": "Because."}
     assert found.solutions == {"mean": [MEAN], "spread": [SPREAD]}
     assert found.extras == {}

@@ -16,7 +16,7 @@ GREEN, RED = (20, 200, 30), (200, 10, 20)
 
 
 def picture(path, inside=RED, size=(46, 53), region=REGION):
-    """A green image with one colour in the region."""
+    """A green image with one color in the region."""
     image = Image.new("RGB", size, GREEN)
     image.paste(inside, region)
     path.parent.mkdir(parents=True, exist_ok=True)

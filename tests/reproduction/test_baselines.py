@@ -156,12 +156,12 @@ def test_images_that_are_views_or_tensors_of_any_kind(problem):
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_only_one_baseline_sees_labels(name, problem):
-    with pytest.raises(ValueError, match="must not see labelled images"):
+    with pytest.raises(ValueError, match="must not see labeled images"):
         make_baseline(name).fit(problem[0], problem[1])
 
 
 def test_the_one_that_needs_labels_says_so(problem):
-    with pytest.raises(ValueError, match="needs labelled images"):
+    with pytest.raises(ValueError, match="needs labeled images"):
         make_baseline("ocsvm-paper").fit(problem[0])
 
 

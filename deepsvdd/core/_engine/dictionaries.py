@@ -66,7 +66,7 @@ def begin_with_dictionary(encoder: nn.Module, feed: Feed, seed: int) -> None:
 def learn_dictionary(
     images: Tensor, n_atoms: int, size: tuple[int, ...], seed: int
 ) -> Tensor:
-    """Learn a dictionary of standardised patches.
+    """Learn a dictionary of standardized patches.
 
     Parameters
     ----------

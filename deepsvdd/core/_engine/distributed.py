@@ -167,9 +167,9 @@ def data_parallel(module: nn.Module, loss_function: Any) -> Any:
 
 @contextmanager
 def synchronised_norms(module: nn.Module) -> Iterator[None]:
-    """Inside ``with``, batch normalisations use the statistics of everybody's batch."""
+    """Inside ``with``, batch normalizations use the statistics of everybody's batch."""
     norms: list[Any] = [m for m in module.modules() if isinstance(m, _BatchNorm)]
-    # The package's own layer pools around its normalisation; torch's is nothing else.
+    # The package's own layer pools around its normalization; torch's is nothing else.
     names = ["normalise" if hasattr(m, "normalise") else "forward" for m in norms]
     if n_processes() == 1:
         norms, names = [], []
@@ -200,7 +200,7 @@ class _Total(torch.autograd.Function):
 
 
 def _batch_norm(norm: Any, alone: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """Apply a batch normalisation to this process's share (b, C, ...) of a batch.
+    """Apply a batch normalization to this process's share (b, C, ...) of a batch.
 
     torch's own SyncBatchNorm computes the same, but on GPUs only.
     """

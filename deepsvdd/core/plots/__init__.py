@@ -6,7 +6,7 @@ they create; to give it to axes of your own, make them inside ``with style():``,
 write ``plt.style.use(plots.STYLE)`` once at the top of a notebook.
 
 ``images`` draws grids of images, ``curves`` scores and training, ``points``
-representations and rows of values; ``look`` has colours and fonts, and writes files.
+representations and rows of values; ``look`` has colors and fonts, and writes files.
 """
 
 from deepsvdd.core.plots.curves import learning_curves as learning_curves

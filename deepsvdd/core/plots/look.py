@@ -1,4 +1,4 @@
-"""The look of all pictures: colours, fonts, grids; and writing them to a file."""
+"""The look of all pictures: colors, fonts, grids; and writing them to a file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from matplotlib.figure import Figure
 
 from deepsvdd.files import atomic_write
 
-# Okabe and Ito's palette, told apart by colour-blind readers. Lines do without its
+# Okabe and Ito's palette, told apart by color-blind readers. Lines do without its
 # yellow, which vanishes on white.
 NORMAL, ANOMALY = "#0072B2", "#D55E00"  # blue, vermillion
 CENTER = "#F0E442"  # yellow, for marks with a black edge
 PALETTE = [NORMAL, ANOMALY, "#009E73", "#CC79A7", "#56B4E9", "#E69F00"]
-# Words need a contrast of 4.5 : 1 (WCAG 2.2, 1.4.3). No one colour has that on white
+# Words need a contrast of 4.5 : 1 (WCAG 2.2, 1.4.3). No one color has that on white
 # and on a dark page, so pictures bring their ground, and read alike wherever they are.
 GROUND, GREY = "white", "#595959"  # 7 : 1
 STYLE: dict[Any, Any] = {

@@ -126,7 +126,7 @@ def _plane(
 
 
 def _scatter(ax: Axes, points: NDArray[np.float64], labels: NDArray[np.int64]) -> None:
-    """Draw at most 2,000 of (n, 2) points, each class in its colour and shape."""
+    """Draw at most 2,000 of (n, 2) points, each class in its color and shape."""
     chosen = np.random.default_rng(0).permutation(len(points))[:2000]
     points, labels = points[chosen], labels[chosen]
     # The anomalies, usually the majority, go below.

@@ -74,7 +74,7 @@ def _corners(side: float, middle: NDArray, rng: np.random.Generator) -> NDArray:
 
 
 def _project(class_id: int, quad: NDArray, side: int) -> tuple[Pixels, Pixels]:
-    """Put the template onto the corners: colours (s, s, 3), coverage (s, s, 1)."""
+    """Put the template onto the corners: colors (s, s, 3), coverage (s, s, 1)."""
     width = np.ptp(quad, axis=0).max()
     halvings = max(0, math.floor(math.log2(SIZE / width)))
     picture = template(class_id, halvings)
@@ -113,7 +113,7 @@ def _grid(side: int) -> tuple[Pixels, Pixels]:
 
 
 def _colour(rng: np.random.Generator, *palette: tuple[float, float, float]) -> Pixels:
-    """Choose a colour of a palette, and vary it."""
+    """Choose a color of a palette, and vary it."""
     base = np.array(palette[rng.integers(len(palette))])
     return np.clip(base * rng.normal(1, 0.12) + rng.normal(0, 0.03, 3), 0, 1).astype(
         np.float32
@@ -199,7 +199,7 @@ def _pole(scene: Pixels, quad: NDArray, rng: np.random.Generator) -> None:
 
 
 def _weather(sign: Pixels, rng: np.random.Generator) -> Pixels:
-    """Let colours fade and dirt settle."""
+    """Let colors fade and dirt settle."""
     grey = sign.mean(-1, keepdims=True)
     faded = sign + abs(rng.normal(0, 0.14)) * (0.3 + 0.7 * grey - sign)
     tint = rng.normal(1, 0.06, 3).astype(np.float32)
