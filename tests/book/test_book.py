@@ -214,9 +214,10 @@ def test_page_is_accessible(page, site, name):
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_page_is_light_and_described(page, site, name):
-    sizes = []
-    page.on("response", lambda r: sizes.append((r.url, len(r.body()))))
+    responses = []
+    page.on("response", responses.append)
     page.goto(f"{site}/{name}.html", wait_until="networkidle")
+    sizes = [(response.url, len(response.body())) for response in responses]
     # Scripts, styles and fonts are the theme's, and loaded once for all pages.
     shared = ("/_static/", "/vendor/")
     own = [size for url, size in sizes if not any(part in url for part in shared)]
