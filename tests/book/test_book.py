@@ -215,7 +215,7 @@ def test_page_is_accessible(page, site, name):
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_page_is_light_and_described(page, site, name):
     responses = []
-    page.on("response", responses.append)
+    page.on("response", lambda response: responses.append(response))
     page.goto(f"{site}/{name}.html", wait_until="networkidle")
     sizes = [(response.url, len(response.body())) for response in responses]
     # Scripts, styles and fonts are the theme's, and loaded once for all pages.
