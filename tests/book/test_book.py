@@ -1,8 +1,10 @@
 """The book: its notebooks as committed, and the built pages in a real browser."""
 
 import ast
+import base64
 import importlib
 import importlib.util
+import io
 import json
 import os
 import re
@@ -12,8 +14,10 @@ import sys
 from collections import namedtuple
 
 import nbformat
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from tests import ROOT
 from tests.book.conftest import AXE
@@ -48,6 +52,23 @@ def repository():
 def code_cells(path):
     cells = json.loads(path.read_text("utf-8"))["cells"]
     return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+def test_pictures_are_made_lean_and_stay_the_same():
+    rng = np.random.default_rng(0)
+    for n_colors, alpha in ((9, 255), (2000, 255), (9, 100)):
+        pixels = rng.integers(0, 256, (n_colors, 4))[
+            rng.integers(0, n_colors, (90, 80))
+        ]
+        pixels = pixels.astype(np.uint8)
+        pixels[..., 3] = alpha
+        written = io.BytesIO()
+        Image.fromarray(pixels).save(written, "PNG", compress_level=1)
+        before = base64.b64encode(written.getvalue()).decode()
+        after = runner.lean(before)
+        assert len(after) <= len(before)
+        image = Image.open(io.BytesIO(base64.b64decode(after))).convert("RGBA")
+        np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
 # --- the notebooks ----------------------------------------------------------------
