@@ -1,6 +1,7 @@
 """The book as published, as opened from a disk, and on paper, in a real browser."""
 
 import importlib.util
+import io
 import re
 import shutil
 import subprocess
@@ -242,6 +243,12 @@ def test_nothing_is_folded_or_cut_on_paper(page, site, name):
         assert answer.is_visible()
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert page.locator("details:not([open])").count() == folded
+
+
+def test_the_summary_is_one_sheet(page, site):
+    page.goto(f"{site}/summary.html", wait_until="networkidle")
+    page.wait_for_selector("mjx-container")
+    assert len(pypdf.PdfReader(io.BytesIO(page.pdf(**paper.PAPER))).pages) == 1
 
 
 def text_of(page):
