@@ -9,7 +9,7 @@ window.addEventListener("load", async () => {
   }
   // Figures that the style sheet lets scroll on a phone: let the keyboard reach them, too.
   if (matchMedia("(max-width: 600px)").matches) {
-    for (const image of document.querySelectorAll("div.cell_output > img")) {
+    for (const image of document.querySelectorAll("div.cell_output img")) {
       if ((parseFloat(image.style.width) || image.naturalWidth) > 650) {
         image.parentElement.classList.add("wide");
         image.parentElement.tabIndex = 0;

@@ -282,6 +282,18 @@ def test_internal_links_and_anchors_resolve(page, site):
         assert not missing, address
 
 
+def test_wide_figures_scroll_on_a_phone_and_keep_their_type_readable(page, site):
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{site}/10-evaluation.html", wait_until="networkidle")
+    page.wait_for_selector("html[data-reachable]", state="attached")
+    frame = page.locator("#fig-roc-pr .wide")
+    assert frame.evaluate("e => e.scrollWidth - e.clientWidth") > 100
+    assert frame.locator("img").evaluate("e => e.clientWidth") == 600
+    assert frame.evaluate("e => e.tabIndex") == 0
+    caption = page.locator("#fig-roc-pr figcaption")
+    assert caption.evaluate("e => e.getBoundingClientRect().right") <= 390
+
+
 def test_search_finds_a_term(page, site):
     page.goto(f"{site}/search.html?q=threshold", wait_until="networkidle")
     page.wait_for_selector("#search-results li")
