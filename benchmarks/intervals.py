@@ -9,7 +9,6 @@ the normal ones. Appends a line a setting to a file, and goes on where it stoppe
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
@@ -19,8 +18,8 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 from tqdm import tqdm
 
-from benchmarks.quality import read
-from deepsvdd.core.metrics import auc_interval, bootstrap_auc
+from benchmarks.lines import append, read
+from deepsvdd.core.metrics import auc_interval, bootstrap_auc, placements
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -60,36 +59,27 @@ KINDS = {"shifted": shifted, "spread": spread, "hidden": hidden}
 # ----------------------------------------------------------------------------- methods
 
 
-def placements(normal: Floats, anomalous: Floats) -> tuple[Floats, Floats]:
-    """Return how each anomaly and each normal sample fares against the others."""
-    a, b = np.sort(normal), np.sort(anomalous)
-    of_anomalies = (
-        np.searchsorted(a, anomalous, "left") + np.searchsorted(a, anomalous, "right")
-    ) / (2 * a.size)
-    of_normal = 1 - (
-        np.searchsorted(b, normal, "left") + np.searchsorted(b, normal, "right")
-    ) / (2 * b.size)
-    return of_anomalies, of_normal
-
-
-def delong_variance(normal: Floats, anomalous: Floats) -> float:
-    """Estimate the variance of the AUC (DeLong, DeLong and Clarke-Pearson, 1988)."""
+def estimate(normal: Floats, anomalous: Floats) -> tuple[float, float]:
+    """Return the AUC, and DeLong's estimate of its variance."""
     parts = placements(normal, anomalous)
-    return float(sum(part.var(ddof=1) / part.size for part in parts))
+    variance = sum(part.var(ddof=1) / part.size for part in parts)
+    return float(parts[0].mean()), float(variance)
 
 
 def auc_of(normal: Floats, anomalous: Floats) -> float:
-    return float(placements(normal, anomalous)[0].mean())
+    return estimate(normal, anomalous)[0]
 
 
 def delong(normal: Floats, anomalous: Floats) -> Interval:
-    auc, sd = auc_of(normal, anomalous), delong_variance(normal, anomalous) ** 0.5
+    auc, variance = estimate(normal, anomalous)
+    sd = variance**0.5
     z = stats.norm.ppf((1 + LEVEL) / 2)
     return auc - z * sd, auc + z * sd
 
 
 def logit_delong(normal: Floats, anomalous: Floats) -> Interval:
-    auc, sd = auc_of(normal, anomalous), delong_variance(normal, anomalous) ** 0.5
+    auc, variance = estimate(normal, anomalous)
+    sd = variance**0.5
     if not 0 < auc < 1:
         return auc, auc
     z = stats.norm.ppf((1 + LEVEL) / 2)
@@ -120,7 +110,7 @@ def empirical_likelihood(normal: Floats, anomalous: Floats) -> Interval:
     auc, spread_of = u.mean(), u.var()
     if spread_of == 0:
         return float(auc), float(auc)
-    scale = spread_of / u.size / delong_variance(normal, anomalous)
+    scale = spread_of / u.size / estimate(normal, anomalous)[1]
     limit = stats.chi2.ppf(LEVEL, 1)
 
     def excess(theta: float) -> float:
@@ -194,8 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     jobs = product(options.methods, KINDS, AUCS, NORMAL, ANOMALIES)
     for job in tqdm([job for job in jobs if job not in done], unit="setting"):
         line = dict(zip(KEYS, job, strict=True)) | coverage(*job)
-        with options.output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append(options.output, line)
     summarise(read(options.output))
 
 

@@ -10,7 +10,6 @@ single precision. All append a line a run to a file, and go on where they stoppe
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from benchmarks.lines import append, read
 from deepsvdd import DeepSVDD, Split, get_recipe, load_dataset, one_vs_rest
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import shortened
@@ -52,19 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     origin = provenance(torch.device("cpu"))
     for job in tqdm(todo, unit="run"):
         line = job | run(**job) | {"provenance": origin}
-        with options.output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append(options.output, line)
     summary(read(options.output))
 
 
 KEYS = ("digit", "epochs", "precision", "seed", "n", "batch_size", "steps", "rates")
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Read all whole lines."""
-    if not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 # ----------------------------------------------------------------------------- recipes

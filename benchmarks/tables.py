@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.quality import read
+from benchmarks.lines import append, read
 from deepsvdd import DeepSVDD, get_recipe
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import shortened
@@ -92,8 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "cpu_seconds": round(seconds, 3),
             "provenance": origin,
         }
-        with options.output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        append(options.output, line)
     summarise(read(options.output))
 
 

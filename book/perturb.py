@@ -17,40 +17,34 @@ A person has to judge the list, so this is no test. It needs `fork`, hence no Wi
 
 from __future__ import annotations
 
-import argparse
 import ast
 import contextlib
 import copy
 import io
 import os
-import re
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 import nbformat
 import numpy as np
 import torch
+from run import BOOK, chosen_chapters
 
-BOOK = Path(__file__).parent
-MAGIC = re.compile(r"^( *)[%!].*", re.MULTILINE)
+sys.path.insert(0, str(BOOK / "_ext"))
+from readers.cells import parsed
+
+sys.path.pop(0)
+
 FAILED, HELD, UNTOUCHED = range(3)  # what became of a mutant
 SLOWEST = 5.0  # seconds of a cell that is run again for each of its numbers
 
 
 def main() -> None:
-    stems = sorted(path.stem for path in BOOK.glob("*.ipynb"))
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("chapter", nargs="*", help=f"some of {', '.join(stems)}")
-    chosen = [Path(name).stem for name in parser.parse_args().chapter] or stems
-    if unknown := sorted(set(chosen) - set(stems)):
-        parser.error(f"no such chapters: {', '.join(unknown)}")
+    chosen = chosen_chapters(__doc__)
     matplotlib.use("agg")
     torch.set_num_threads(1)  # more would not outlive a fork
     os.chdir(BOOK)
@@ -66,7 +60,7 @@ def doubt(stem: str) -> None:
     for index, cell in enumerate(nbformat.read(BOOK / f"{stem}.ipynb", 4).cells):
         if cell.cell_type != "code" or "google.colab" in cell.source:
             continue
-        tree = ast.parse(MAGIC.sub(r"\1pass", cell.source))
+        tree = parsed(cell.source)
         before = dict(found)
         n_here = len(checks(tree))
         n_checks += n_here

@@ -39,17 +39,22 @@ CARD = re.compile(r"^\*\*Run time\*\*.*(\n.+)*", re.MULTILINE)  # a paragraph
 
 
 def main() -> None:
+    for stem in (bar := tqdm(chosen_chapters(__doc__), unit="chapter")):
+        bar.set_postfix_str(stem)
+        run(BOOK / f"{stem}.ipynb")
+
+
+def chosen_chapters(description: str | None) -> list[str]:
+    """Read from the command line which chapters it is about; all if it names none."""
     stems = sorted(path.stem for path in BOOK.glob("*.ipynb"))
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("chapter", nargs="*", help=f"some of {', '.join(stems)}")
     chosen = [Path(name).stem for name in parser.parse_args().chapter] or stems
     if unknown := sorted(set(chosen) - set(stems)):
         parser.error(f"no such chapters: {', '.join(unknown)}")
-    for stem in (bar := tqdm(chosen, unit="chapter")):
-        bar.set_postfix_str(stem)
-        run(BOOK / f"{stem}.ipynb")
+    return chosen
 
 
 def run(path: Path) -> None:

@@ -213,3 +213,37 @@ def test_help_teaches(comparisons, capsys):
     text = capsys.readouterr().out
     assert all(name in text for name in NAMES)
     assert "examples:" in text
+
+
+def test_intervals_are_counted_and_it_goes_on_where_it_stopped(
+    tmp_path, monkeypatch, capsys
+):
+    intervals = importlib.import_module("benchmarks.intervals")
+    for name, few in {
+        "AUCS": (0.9, 0.99),
+        "ANOMALIES": (5, 30),
+        "NORMAL": (100,),
+    }.items():
+        monkeypatch.setattr(intervals, name, few)
+    monkeypatch.setattr(intervals, "REPEATS", dict.fromkeys(intervals.METHODS, 8))
+    monkeypatch.setattr(intervals, "RESAMPLES", 50)
+    path = tmp_path / "intervals.jsonl"
+    intervals.main([str(path)])
+    lines = intervals.read(path)
+    assert len(lines) == len(intervals.METHODS) * len(intervals.KINDS) * 4
+    for line in lines:
+        assert 0 <= line["above"] + line["below"] <= 1
+        assert 0 <= line["width"] <= 1
+    assert "auc_interval" in capsys.readouterr().out
+    intervals.main([str(path)])
+    assert intervals.read(path) == lines  # there was nothing left to do
+
+
+@pytest.mark.parametrize("kind", ["shifted", "spread", "hidden"])
+def test_the_true_auc_of_drawn_anomalies_is_what_was_asked_for(kind):
+    intervals = importlib.import_module("benchmarks.intervals")
+    rng = np.random.default_rng(0)
+    for auc in (0.6, 0.95):
+        anomalous = intervals.KINDS[kind](auc, 40_000, rng)
+        found = intervals.auc_of(rng.normal(size=40_000), anomalous)
+        assert found == pytest.approx(auc, abs=0.01)

@@ -276,40 +276,70 @@ def auc_interval(
     of the American Statistical Association 22, 1927 (the test). Agresti and Coull, The
     American Statistician 52, 1998 (samples more). Put together here.
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level must be in (0, 1), but it is {level}.")
-    label_array, score_array = check_labels_and_scores(labels, scores)
-    from scipy.stats import rankdata, t
+    from scipy.stats import t
 
-    counts = np.bincount(label_array, minlength=2)
-    if counts.min() < FEWEST:
+    _check_level(level)
+    label_array, score_array = check_labels_and_scores(labels, scores)
+    normal, anomalous = score_array[label_array == 0], score_array[label_array == 1]
+    fewest = min(normal.size, anomalous.size)
+    if fewest < FEWEST:
         warnings.warn(
-            f"labels hold {counts[0]} normal samples and {counts[1]} anomalies: from "
-            f"fewer than {FEWEST} of a kind, an interval of the AUC is a guess",
+            f"labels hold {normal.size} normal samples and {anomalous.size} anomalies: "
+            f"from fewer than {FEWEST} of a kind, an interval of the AUC is a guess",
             stacklevel=2,
         )
-    ranks = rankdata(score_array)
-    shares, variances = [], []
-    for kind in (1, 0):  # how each sample fares against those of the other kind
-        own = label_array == kind
-        beaten = (ranks[own] - rankdata(score_array[own])) / counts[1 - kind]
-        share = beaten if kind else 1 - beaten
-        shares.append(share.mean())
-        variances.append(np.append(share, 0.5).var(ddof=1) / (share.size + 1))
-    auc, variance = shares[0], sum(variances)
+    shares = placements(normal, anomalous)
+    variances = [np.append(s, 0.5).var(ddof=1) / (s.size + 1) for s in shares]
+    auc, variance = shares[0].mean(), sum(variances)
     if variance == 0:  # all scores are equal
         return 0.0, 1.0
     # Satterthwaite's degrees of freedom; one sample more leaves as many as there are.
     free = variance**2 / sum(
-        v**2 / n for v, n in zip(variances, counts[::-1], strict=True)
+        v**2 / s.size for v, s in zip(variances, shares, strict=True)
     )
-    fewest = counts.min()
     shrunk = (auc * fewest + 0.5) / (fewest + 1)
     size = shrunk * (1 - shrunk) / variance
     z2 = t.ppf((1 + level) / 2, free) ** 2 / size
     center = (auc + z2 / 2) / (1 + z2)
     half = np.sqrt(z2 * (auc * (1 - auc) + z2 / 4)) / (1 + z2)
     return float(max(center - half, 0.0)), float(min(center + half, 1.0))
+
+
+def placements(
+    normal: FloatArray, anomalous: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """How each sample fares against all samples of the other kind.
+
+    Either mean is the AUC, and the variances of both make up its own (DeLong, DeLong
+    and Clarke-Pearson, 1988).
+
+    Parameters
+    ----------
+    normal, anomalous : arrays of shapes (n,) and (m,)
+        Finite scores, larger = more anomalous.
+
+    Returns
+    -------
+    of_anomalies : array of shape (m,)
+        Shares of the normal samples that score below each; ties count one half.
+    of_normal : array of shape (n,)
+        Shares of the anomalies that score above each; ties count one half.
+    """
+    return _share_below(anomalous, normal), 1 - _share_below(normal, anomalous)
+
+
+def _share_below(scores: FloatArray, others: FloatArray) -> FloatArray:
+    """Share of the others that is below each score, ties counting half."""
+    ordered = np.sort(others)
+    below = np.searchsorted(ordered, scores, "left")
+    upto = np.searchsorted(ordered, scores, "right")
+    return (below + upto) / (2 * others.size)
+
+
+def _check_level(level: float) -> None:
+    """Refuse a coverage that no interval can have."""
+    if not 0 < level < 1:
+        raise ValueError(f"level must be in (0, 1), but it is {level}.")
 
 
 def bootstrap_auc(
@@ -352,8 +382,7 @@ def bootstrap_auc(
     """
     if n_resamples < 1:
         raise ValueError(f"n_resamples must be at least 1, but it is {n_resamples}.")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be in (0, 1), but it is {level}.")
+    _check_level(level)
     label_array, score_array = check_labels_and_scores(labels, scores)
     # The AUC knows scores only by their order. With ranks sorted once, a resample
     # costs one count per rank instead of a sort.

@@ -173,6 +173,9 @@ def xavier_(convs: Iterable[nn.Module], activation: Callable[[Tensor], Tensor]) 
         nn.init.xavier_uniform_(conv.weight, gain=gain)  # type: ignore[arg-type]
 
 
+WIDTHS = (128, 64, 32)  # of the layers of `mlp`
+
+
 class MLP(nn.Sequential):
     """Encoder for vectors (images are flattened): bias-free linear layers, leaky ReLU.
 
@@ -189,7 +192,7 @@ class MLP(nn.Sequential):
     def __init__(
         self,
         n_features: int,
-        widths: tuple[int, ...] = (128, 64, 32),
+        widths: tuple[int, ...] = WIDTHS,
         normed: bool = False,
     ) -> None:
         *hidden, head = pairwise((n_features, *widths))
@@ -211,9 +214,7 @@ class MLPDecoder(nn.Sequential):
         Those of the encoder.
     """
 
-    def __init__(
-        self, input_shape: Shape, widths: tuple[int, ...] = (128, 64, 32)
-    ) -> None:
+    def __init__(self, input_shape: Shape, widths: tuple[int, ...] = WIDTHS) -> None:
         sizes = (*reversed(widths), math.prod(input_shape))
         layers: list[nn.Module] = []
         for i, o in pairwise(sizes):
@@ -311,7 +312,7 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}; got {name!r}")
     if name in VECTOR_NETWORKS:
         n_features, normed = math.prod(input_shape), name == "mlp_BN"
-        widths = normed_widths(n_features) if normed else (128, 64, 32)
+        widths = normed_widths(n_features) if normed else WIDTHS
         encoder = MLP(n_features, widths, normed)
         return Autoencoder(encoder, MLPDecoder(input_shape, widths))
     check_network(name, input_shape)

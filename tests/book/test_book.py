@@ -20,6 +20,7 @@ import yaml
 from PIL import Image
 
 from tests import ROOT
+from tests.book import cells_of, has_picture, source_of
 from tests.book.conftest import AXE
 
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
@@ -50,8 +51,7 @@ def repository():
 
 
 def code_cells(path):
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    return [cell for cell in cells if cell["cell_type"] == "code"]
+    return cells_of(path, "code")
 
 
 def test_pictures_are_made_lean_and_stay_the_same():
@@ -95,14 +95,14 @@ class TestNotebook:
         assert first["outputs"] == []
 
     def test_states_the_run_time_that_was_measured(self, path):
-        cells = json.loads(path.read_text("utf-8"))["cells"]
+        cells = cells_of(path)
         measured = json.loads((ROOT / "book/runtimes.json").read_text())[path.stem]
         minutes = runner.reading_time({"cells": cells})
         assert runner.card(measured, minutes) in "".join(cells[0]["source"])
 
     def test_pictures_have_a_description(self, path):
         for cell in code_cells(path):
-            if any("image/png" in o.get("data", {}) for o in cell["outputs"]):
+            if has_picture(cell):
                 assert cell["metadata"]["mystnb"]["image"]["alt"]
 
 
@@ -173,9 +173,8 @@ def test_docstrings_name_places_of_the_book_that_exist():
     named = {}
     for name, text in docstrings():
         for label, chapter in re.findall(r"In the book: ([\w-]+) \(([\w-]+)\)", text):
-            cells = json.loads((ROOT / f"book/{chapter}.ipynb").read_text())["cells"]
-            source = "\n".join("".join(cell["source"]) for cell in cells)
-            assert f"({label})=" in source or f":label: {label}\n" in source, name
+            text = "\n".join(map(source_of, cells_of(ROOT / f"book/{chapter}.ipynb")))
+            assert f"({label})=" in text or f":label: {label}\n" in text, name
             named[name] = label
     method = (
         *("squared_distances", "one_class_loss", "soft_boundary_loss"),

@@ -1,31 +1,18 @@
 """What every chapter has: captions that are referred to, cells to complete, marks."""
 
 import ast
-import json
 import re
 import textwrap
 
 import pytest
 
 from tests import ROOT
+from tests.book import cells_of, has_picture, source_of, text_of
 
 CHAPTERS = sorted((ROOT / "book").glob("[01]*.ipynb"))
 WITH_PICTURES = [*CHAPTERS, ROOT / "book/quickstart.ipynb", ROOT / "book/welcome.ipynb"]
 ASSIGNED = re.compile(r"^ *# Assignment (\d), ([\w-]+)\n", re.MULTILINE)
 each_chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
-
-
-def cells_of(path, kind=None):
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    return [cell for cell in cells if kind in (None, cell["cell_type"])]
-
-
-def source(cell):
-    return "".join(cell["source"])
-
-
-def text_of(path):
-    return "\n\n".join(map(source, cells_of(path, "markdown")))
 
 
 def printed(cell):
@@ -38,11 +25,7 @@ def printed(cell):
 
 
 def pictures(path):
-    return [
-        cell
-        for cell in cells_of(path, "code")
-        if any("image/png" in output.get("data", ()) for output in cell["outputs"])
-    ]
+    return list(filter(has_picture, cells_of(path, "code")))
 
 
 def figure_of(cell):
@@ -54,7 +37,7 @@ def test_pictures_have_captions_and_the_text_names_them(path):
     text = text_of(path)
     for cell in pictures(path):
         figure = figure_of(cell)
-        assert len(figure.get("caption", "")) > 20, source(cell)
+        assert len(figure.get("caption", "")) > 20, source_of(cell)
         assert f"{{numref}}`{figure['name']}`" in text, figure["name"]
 
 
@@ -84,7 +67,9 @@ def tried(path):
     """Return {name: cells that try it}, in order."""
     found = {}
     for cell in cells_of(path, "code"):
-        for name in re.findall(r'^with trying\("(\w+)"\):', source(cell), re.MULTILINE):
+        for name in re.findall(
+            r'^with trying\("(\w+)"\):', source_of(cell), re.MULTILINE
+        ):
             found.setdefault(name, []).append(cell)
     return found
 
@@ -95,7 +80,7 @@ def test_chapters_have_cells_to_complete_with_folded_solutions(path):
     assert len(names) >= 2
     for name, cells in names.items():
         stub, solution = cells
-        assert "raise NotImplementedError" in source(stub)
+        assert "raise NotImplementedError" in source_of(stub)
         assert printed(stub) == f"{name}: not written yet\n"
         assert printed(solution) == f"{name}: right\n"
         assert "hide-cell" in solution["metadata"]["tags"]
@@ -106,7 +91,7 @@ def visible_tests(number, name):
     (path,) = (ROOT / "book/assignments").glob(f"{number}-*.ipynb")
     for cell in cells_of(path, "code"):
         if cell["metadata"].get("nbgrader", {}).get("grade_id") == name:
-            return source(cell).partition("### BEGIN HIDDEN TESTS")[0]
+            return source_of(cell).partition("### BEGIN HIDDEN TESTS")[0]
     raise LookupError(f"assignment {number} has no cell {name}")
 
 
@@ -118,7 +103,7 @@ def test_checks_that_name_an_assignment_are_its_own():
     """All of a visible test, or its first statements; lines may break elsewhere."""
     found = set()
     for path in CHAPTERS:
-        code = "\n\n".join(map(source, cells_of(path, "code")))
+        code = "\n\n".join(map(source_of, cells_of(path, "code")))
         for match in ASSIGNED.finditer(code):
             indented = re.match(
                 r"(?:(?! *# Assignment)( +.*)?\n?)*", code[match.end() :]

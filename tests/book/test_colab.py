@@ -21,6 +21,7 @@ from nbclient import NotebookClient
 
 from deepsvdd.reproduction import results
 from tests import ROOT
+from tests.book import cells_of, source_of
 
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
 
@@ -110,8 +111,7 @@ def installation(target):
 
 
 def code_of(path):
-    cells = json.loads(path.read_text("utf-8"))["cells"]
-    return ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    return [source_of(cell) for cell in cells_of(path, "code")]
 
 
 @pytest.fixture

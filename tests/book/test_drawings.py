@@ -1,7 +1,6 @@
 """The book's drawings: what they look like, and where they stand."""
 
 import importlib.util
-import json
 import os
 import re
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from deepsvdd import build_autoencoder
 from tests import ROOT
+from tests.book import text_of
 from tests.book.conftest import browsers
 
 pytest.importorskip("sphinx")
@@ -226,12 +226,7 @@ def test_mathematics_is_written_as_such():
 def texts():
     """Return the Markdown of each chapter."""
     return {
-        path.stem: "\n\n".join(
-            "".join(cell["source"])
-            for cell in json.loads(path.read_text("utf-8"))["cells"]
-            if cell["cell_type"] == "markdown"
-        )
-        for path in sorted((ROOT / "book").glob("*.ipynb"))
+        path.stem: text_of(path) for path in sorted((ROOT / "book").glob("*.ipynb"))
     }
 
 

@@ -1,11 +1,11 @@
 """Each symbol has one meaning, and is in the chapter that notation.md names."""
 
-import json
 import re
 
 import pytest
 
 from tests import ROOT
+from tests.book import cells_of, source_of, text_of
 
 ROW = re.compile(r"^\| (\$[^|]+) \| ([^|]+) \| \[[^]]+\]\(([\w-]+)\.(ipynb|md)\) \|$")
 TEXT = (ROOT / "book/notation.md").read_text("utf-8")
@@ -39,8 +39,7 @@ def test_a_symbol_is_in_its_chapter(name, page):
     notebook = ROOT / f"book/{page}.ipynb"
     if not notebook.exists():
         return  # the reference writes X and z as code
-    cells = json.loads(notebook.read_text("utf-8"))["cells"]
-    text = "".join("".join(cell["source"]) for cell in cells)
+    text = "".join(map(source_of, cells_of(notebook)))
     any_rank = name.replace("(k)}", "(")  # the k-th, or another
     assert any_rank.replace(" ", "") in text.replace(" ", "")
 
@@ -61,7 +60,4 @@ def test_a_symbol_is_in_its_chapter(name, page):
     ],
 )
 def test_former_meanings_are_gone(page, former):
-    notebook = json.loads((ROOT / f"book/{page}.ipynb").read_text("utf-8"))
-    for cell in notebook["cells"]:
-        if cell["cell_type"] == "markdown":
-            assert not re.search(former, "".join(cell["source"]))
+    assert not re.search(former, text_of(ROOT / f"book/{page}.ipynb"))

@@ -1,7 +1,6 @@
 """The readers' notebooks, which the build makes of the chapters."""
 
 import ast
-import json
 import re
 import sys
 from html.parser import HTMLParser
@@ -12,6 +11,7 @@ from docutils import nodes
 from nbclient import NotebookClient
 
 from tests import ROOT
+from tests.book import cells_of, source_of
 
 pytest.importorskip("sphinx")
 sys.path.insert(0, str(ROOT / "book/_ext"))
@@ -238,12 +238,7 @@ def test_no_raw_markup_is_left(made, name, what):
 
 def test_the_sources_have_what_is_looked_for():
     """The patterns find something where there is something."""
-    texts = [
-        "".join(cell["source"])
-        for path in SOURCES
-        for cell in json.loads(path.read_text("utf-8"))["cells"]
-        if cell["cell_type"] == "markdown"
-    ]
+    texts = [source_of(cell) for path in SOURCES for cell in cells_of(path, "markdown")]
     counts = {
         what: sum(len(re.findall(RAW[what], text, re.MULTILINE)) for text in texts)
         for what in ("a role", "a directive", "an empty link", "a target")
