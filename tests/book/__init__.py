@@ -1,6 +1,9 @@
 """The book's tests: its sources as committed, and the built pages in a browser."""
 
+import ast
 import json
+
+from IPython.core.inputtransformer2 import TransformerManager
 
 
 def cells_of(path, kind=None):
@@ -11,6 +14,11 @@ def cells_of(path, kind=None):
 
 def source_of(cell):
     return "".join(cell["source"])
+
+
+def tree_of(source):
+    """Parse a code cell as IPython would run it: a magic is a call there."""
+    return ast.parse(TransformerManager().transform_cell(source))
 
 
 def has_picture(cell):

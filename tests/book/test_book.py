@@ -20,7 +20,7 @@ import yaml
 from PIL import Image
 
 from tests import ROOT
-from tests.book import cells_of, has_picture, source_of
+from tests.book import cells_of, has_picture, source_of, tree_of
 from tests.book.conftest import AXE
 
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
@@ -110,9 +110,7 @@ def names(cells):
     """Return the names that cells write, parameters included, and that they read."""
     written, read = set(), set()
     for text in cells:
-        for node in ast.walk(
-            ast.parse(re.sub(r"^( *)%.*", r"\1pass", text, flags=re.M))
-        ):
+        for node in ast.walk(tree_of(text)):
             if isinstance(node, ast.arg):
                 written.add(node.arg)
             elif isinstance(node, ast.Name):

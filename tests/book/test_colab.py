@@ -9,7 +9,6 @@ the download: ``pip`` writes down what it is asked for, and copies the files tha
 import ast
 import json
 import os
-import re
 import shutil
 from io import BytesIO
 from pathlib import Path
@@ -21,7 +20,7 @@ from nbclient import NotebookClient
 
 from deepsvdd.reproduction import results
 from tests import ROOT
-from tests.book import cells_of, source_of
+from tests.book import cells_of, source_of, tree_of
 
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
 
@@ -155,7 +154,7 @@ def test_files_of_the_book_are_not_taken_for_granted(path):
     for source in code_of(path)[1:]:
         if "exists()" in source:
             continue
-        tree = ast.parse(re.sub(r"^( *)%.*", r"\1pass", source, flags=re.M))
+        tree = tree_of(source)
         texts = {n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)}
         texts = {text for text in texts if isinstance(text, str) and len(text) < 200}
         assert not {t for t in texts if t.strip("./") and (BOOK / t).exists()}
@@ -179,7 +178,7 @@ def test_results_come_from_the_repository_instead(
     names["book_results"] = results.book_results
     for source in code_of(BOOK / f"{chapter}.ipynb")[1:]:
         if f"def {function}(" in source:
-            tree = ast.parse(source)
+            tree = tree_of(source)
             tree.body = [n for n in tree.body if isinstance(n, ast.FunctionDef)]
             exec(compile(tree, chapter, "exec"), names)
     names["urlopen"] = from_checkout

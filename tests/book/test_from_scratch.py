@@ -6,7 +6,6 @@ same weights and see the same batches, in double precision: the results are the 
 
 import ast
 import copy
-import json
 
 import pytest
 import torch
@@ -14,6 +13,7 @@ import torch
 from deepsvdd import Phase, Recipe, build_autoencoder, pretrain_autoencoder
 from deepsvdd import train_hypersphere as train_with_package
 from tests import ROOT
+from tests.book import cells_of, source_of, tree_of
 
 CHAPTER = ROOT / "book/03-deep-svdd.ipynb"
 SEED = 3
@@ -30,9 +30,8 @@ def chapter(threes):
 
     Imports, functions and CONSTANTS of all cells, and nothing that takes time.
     """
-    cells = json.loads(CHAPTER.read_text("utf-8"))["cells"][2:]
-    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
-    kept = [node for text in code for node in ast.parse(text).body if defines(node)]
+    code = map(source_of, cells_of(CHAPTER, "code")[1:])
+    kept = [node for text in code for node in tree_of(text).body if defines(node)]
     names = {"x": torch.tensor(threes.x_train[:250]).double() / 255}
     exec(compile(ast.Module(kept, type_ignores=[]), str(CHAPTER), "exec"), names)
     return names
