@@ -247,3 +247,72 @@ def test_the_true_auc_of_drawn_anomalies_is_what_was_asked_for(kind):
         anomalous = intervals.KINDS[kind](auc, 40_000, rng)
         found = intervals.auc_of(rng.normal(size=40_000), anomalous)
         assert found == pytest.approx(auc, abs=0.01)
+
+
+@pytest.fixture
+def surprises(tmp_path, monkeypatch):
+    """Small sets of noise; in CIFAR-10's, a test image is copied and one mirrored."""
+    module = importlib.import_module("benchmarks.surprises")
+    rng = np.random.default_rng(0)
+    for name, shape in (("fashion_mnist", (28, 28)), ("cifar10", (32, 32, 3))):
+        sets = {}
+        for part, n in (("train", 100), ("test", 60)):
+            sets[f"x_{part}"] = rng.integers(1, 255, (n, *shape), np.uint8)
+            sets[f"y_{part}"] = np.arange(n) % 10
+        if name == "cifar10":
+            sets["x_test"][4] = sets["x_train"][57][:, ::-1]
+            sets["x_test"][9] = sets["x_train"][31] + np.uint8(1)
+            sets["x_train"][12, 0, 0, 0] = 255
+            sets["x_train"][12] //= 4  # dark but for a pixel: extreme after GCN
+            sets["x_train"][12, 0, 0, 0] = 255
+        np.savez(tmp_path / f"{name}.npz", **sets)
+    monkeypatch.setenv("DEEPSVDD_DATA", str(tmp_path))
+    monkeypatch.setattr(module, "DATASETS", ("fashion_mnist", "cifar10"))
+    for memory in (module.data, module.photographs):
+        memory.cache_clear()
+    yield module
+    for memory in (module.data, module.photographs):
+        memory.cache_clear()
+
+
+def test_surprises_are_measured_and_it_goes_on_where_it_stopped(surprises, tmp_path):
+    path = tmp_path / "surprises.jsonl"
+    only = ["--only", "copies", "without copies", "cues"]
+    surprises.main([str(path), *only])
+    lines = surprises.read(path)
+    copies = {li["way"]: li["pairs"] for li in lines if li["part"] == "copies"}
+    assert copies["mirrored"] == [[0.0, 4, 57, "deer", "horse"]]
+    assert copies["plain"] == [[1.0, 9, 31, "truck", "automobile"]]
+    dropped = {
+        (li["way"], li["within"]): li["left_out_images"]
+        for li in lines
+        if li["part"] == "without copies"
+    }
+    assert set(dropped.values()) == {1, 2}
+    assert dropped["either", 8] == 2
+    cues = [line for line in lines if line["part"] == "cues"]
+    assert len(cues) == 2 * len(surprises.CUES)
+    assert all(0 <= auc <= 1 for line in cues for auc in line["auc"])
+    surprises.main([str(path), *only])
+    assert surprises.read(path) == lines
+
+
+def test_the_extreme_image_is_the_one_that_sets_the_scale(surprises):
+    set_ = surprises.data("cifar10")
+    images = set_.x_train[set_.y_train == 2]
+    order = surprises.extremes(images)[2]
+    assert order[0] == 1  # number 12 of all
+    assert sorted(order) == list(range(10))
+    line = surprises.extrema("cifar10", 2)
+    assert np.ptp(line["all"]) > 2 * np.ptp(line["rest"])
+
+
+def test_numbers_of_an_image_are_told_apart_by_their_auc(surprises):
+    set_ = surprises.data("fashion_mnist")
+    values = np.where(set_.y_test == 3, 2.0, 1.0)
+
+    def measure(images):
+        return values if len(images) == 60 else np.where(set_.y_train == 3, 2.0, 1.0)
+
+    assert surprises.of_one_number(measure)(set_)[3] == 0
+    assert surprises.of_one_number(measure, two_sided=True)(set_)[3] == 1
