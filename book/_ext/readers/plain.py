@@ -103,6 +103,10 @@ class Plain:
 
     block_target = block_comment = block_colspec = nothing
 
+    def block_raw(self, node, inside):
+        """A slider is the page's own affair."""
+        return "" if node.get("part") == "slider" else self.refuse(node)
+
     def block_compound(self, node, inside):
         """A table of contents is the site's own affair."""
         return "" if "toctree-wrapper" in node["classes"] else self.refuse(node)
