@@ -2,11 +2,12 @@
 
 The text of the directive is the answer, folded; its first words in bold begin with the
 measured number, which cells compute. The page's script (``_static/guess.js``) adds a
-slider from ``:low:`` to ``:high:``, and says how far off the guess was. Without a script,
-and in readers' notebooks, question and folded answer remain.
+slider from ``:low:`` to ``:high:``, and shows guess and measurement side by side.
+Without a script, and in readers' notebooks, question and folded answer remain.
 """
 
 from html import escape
+from typing import ClassVar
 
 from docutils import nodes
 from docutils.parsers.rst import directives
@@ -19,7 +20,7 @@ class Guess(SphinxDirective):
     required_arguments = 1  # the question
     final_argument_whitespace = True
     has_content = True
-    option_spec = {
+    option_spec: ClassVar = {
         "low": float,
         "high": float,
         "step": float,
@@ -30,13 +31,14 @@ class Guess(SphinxDirective):
         """Return question, place of the slider and folded answer as one container."""
         low, high = self.options.get("low", 0), self.options.get("high", 100)
         step = self.options.get("step", (high - low) / 100)
-        if not low < high or not 0 < step <= high - low:
+        if low >= high:
+            raise self.error(f"low must be below high; got {low:g} and {high:g}")
+        if not 0 < step <= high - low:
             raise self.error(
-                "guess: low must be below high, and step at most their difference; "
-                f"got {low:g}, {high:g} and {step:g}"
+                f"step must be above 0 and at most {high - low:g}; got {step:g}"
             )
         if not any("**" in line for line in self.content):
-            raise self.error("guess: the measured number must be in bold (**…**)")
+            raise self.error("the measured number must come in bold: **12** images")
         container = nodes.container(classes=["guess"])
         question = self.parse_text_to_nodes(self.arguments[0])
         container += [

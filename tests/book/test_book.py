@@ -21,7 +21,7 @@ from PIL import Image
 
 from tests import ROOT
 from tests.book import cells_of, has_picture, source_of, tree_of
-from tests.book.conftest import AXE
+from tests.book.conftest import AXE, watched
 
 tomllib = pytest.importorskip("tomllib")  # in Python from 3.11 on
 
@@ -302,3 +302,64 @@ def test_the_theme_can_be_switched(page, site):
     before = page.evaluate("document.documentElement.dataset.mode")
     page.locator("button.theme-switch-button").first.click()
     assert page.evaluate("document.documentElement.dataset.mode") != before
+
+
+def test_a_guess_is_compared_with_what_was_measured(page, site):
+    page.goto(f"{site}/surprises.html", wait_until="networkidle")
+    boxes = page.locator(".guess").all()
+    assert len(boxes) >= 8
+    for box in boxes:
+        slider, says = box.locator("input"), box.locator("output")
+        low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
+        measured = float(box.locator("details strong").first.text_content())
+        assert low <= measured <= high
+        assert says.text_content().startswith("Your guess:")
+        slider.focus()
+        page.keyboard.press("End")
+        page.keyboard.press("ArrowLeft")
+        guess = float(slider.input_value())
+        assert low < guess < high
+        box.locator("summary").click()
+        slider.wait_for(state="visible")
+        page.wait_for_function(
+            "b => b.querySelector('input').disabled", arg=box.element_handle()
+        )
+        found = [float(n) for n in re.findall(r"[\d.]*\d", says.text_content())]
+        assert found == [guess, measured]
+
+
+def test_without_a_script_a_guess_is_a_question_with_a_folded_answer(browser, site):
+    with watched(browser, site, java_script_enabled=False) as page:
+        page.goto(f"{site}/surprises.html")
+        box = page.locator(".guess").first
+        assert not box.locator("input").is_visible()
+        assert not box.locator("details p").first.is_visible()
+        box.locator("summary").click()
+        assert box.locator("details p").first.is_visible()
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "told"),
+    [
+        ("", "12 images", "in bold"),
+        (":low: 5\n:high: 5\n", "**5** images", "low must be below high; got 5 and 5"),
+        (":step: 101\n", "**5** images", "step must be above 0 and at most 100"),
+    ],
+)
+def test_a_guess_that_cannot_work_stops_the_build(tmp_path, options, text, told):
+    from sphinx.testing.util import SphinxTestApp
+
+    (tmp_path / "conf.py").write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
+        "extensions = ['myst_parser', 'sphinx_design', 'guess']\n"
+    )
+    (tmp_path / "index.md").write_text(
+        f"# T\n\n```{{guess}} How many?\n{options}\n{text}\n```\n"
+    )
+    app = SphinxTestApp(srcdir=tmp_path, warningiserror=False)
+    try:
+        app.build()
+        assert told in app.warning.getvalue()
+    finally:
+        app.cleanup()
