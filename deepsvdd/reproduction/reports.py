@@ -44,7 +44,8 @@ class Row:
         A name, or "mean".
     n_seeds : int
     mean, std : float
-        Of the test AUC. Of "mean" rows, the deviation is that of the mean.
+        Of the test AUC. Of "mean" rows, the deviation is the mean's standard error,
+        from the seeds' means where all classes have the same seeds.
     untrained : float
         Mean AUC of the same networks without training; NaN for baselines.
     paper_mean, paper_std : float
@@ -142,7 +143,7 @@ def summarise(lines: Iterable[Line]) -> list[Row]:
             own.append(_row(name, runs))
         rows += own
         if len(own) == len(names):
-            rows.append(_mean_row(own))
+            rows.append(_mean_row(own, list(classes.values())))
     return rows
 
 
@@ -213,12 +214,25 @@ def _paper(line: Line) -> tuple[float, float] | None:
     return paper_auc(line["dataset"], (line["normal_class"],), method)
 
 
-def _mean_row(rows: list[Row]) -> Row:
-    """Average over the classes, which are independent of each other."""
+def _mean_row(rows: list[Row], classes: list[list[Line]]) -> Row:
+    """Average over the classes.
+
+    A seed gives all classes the same first weights, so that its luck is shared: where
+    all classes have the same seeds, these are the independent results. Otherwise, and
+    of the paper, whose seeds are not known, classes have to be taken for independent.
+    """
     first, k = rows[0], len(rows)
     ours = [row.std / math.sqrt(row.n_seeds) / k for row in rows]
     papers = [row.paper_std / math.sqrt(PAPER_SEEDS) / k for row in rows]
     sizes = [row.n_seeds for row in rows]
+    by_seed = [{run["seed"]: 100 * run["auc"] for run in runs} for runs in classes]
+    seeds = sorted(by_seed[0])
+    if len(seeds) > 1 and all(sorted(own) == seeds for own in by_seed):
+        means = [np.mean([own[seed] for own in by_seed]) for seed in seeds]
+        ours, sizes = (
+            [float(np.std(means, ddof=1)) / math.sqrt(len(seeds))],
+            [len(seeds)],
+        )
     mean = float(np.mean([row.mean for row in rows]))
     paper_mean = float(np.mean([row.paper_mean for row in rows]))
     return Row(

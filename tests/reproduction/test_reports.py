@@ -97,6 +97,18 @@ def test_the_mean_is_over_all_classes_or_there_is_none():
     assert not [r for r in summarise(runs(classes=range(9))) if r.normal_class == MEAN]
 
 
+def test_luck_that_classes_share_widens_the_interval_of_the_mean():
+    lines = runs()  # a seed moves all classes by 0.1 points
+    found = row(summarise(lines), MEAN)
+    assert found.std == pytest.approx(0.1 / math.sqrt(3))
+    # Each class with its own seeds: nothing is shared.
+    for line in lines:
+        line["seed"] += 3 * line["normal_class"]
+    apart = row(summarise(lines), MEAN)
+    assert apart.std == pytest.approx(0.1 / math.sqrt(3) / math.sqrt(10))
+    assert apart.half_width < found.half_width
+
+
 def test_one_seed_has_no_interval_and_is_never_marked():
     found = row(summarise(runs(seeds=[0], shift=9)), "3")
     assert math.isnan(found.half_width)
