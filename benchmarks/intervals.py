@@ -28,7 +28,8 @@ AUCS = (0.6, 0.8, 0.9, 0.95, 0.99)
 ANOMALIES = (5, 10, 20, 30, 50, 100, 1000)
 NORMAL = (100, 1000)
 LEVEL = 0.95
-REPEATS = {"bootstrap": 300, "bias-corrected": 300}  # of slow methods; else 2,000
+REPEATS = {"bootstrap": 200, "bias-corrected": 60, "empirical likelihood": 200}
+USUAL = 1000  # repeats of the others, which are quick
 RESAMPLES = 500
 
 
@@ -196,7 +197,7 @@ def coverage(
 ) -> dict[str, float]:
     """Count test sets whose interval covers the truth, and lies below or above it."""
     rng = np.random.default_rng([n_normal, n_anomalies])
-    repeats = REPEATS.get(method, 2000)
+    repeats = REPEATS.get(method, USUAL)
     interval, draw = METHODS[method], KINDS[kind]
     ends = np.array(
         [

@@ -22,6 +22,7 @@ interruptions how Ctrl-C and SIGTERM end ``sweep`` and ``adversarial``
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
 from importlib import import_module
@@ -63,7 +64,13 @@ class Commands(click.Group):
         return command
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run, and let a terminal that has no ν or ± print something in its place."""
+        """Run, and let a terminal that has no ν or ± print something in its place.
+
+        Threads that wait for each other sleep instead of spinning: on a machine with
+        other work, spinning takes the core from the thread that is waited for. OpenMP
+        reads this when torch is loaded, which happens after this line.
+        """
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
