@@ -1,7 +1,7 @@
 """Which intervals of the AUC keep their promise: ``python -m benchmarks.intervals``.
 
 Draws test sets whose true AUC is known, and counts how often the 95 % interval of each
-method covers it: for 5 to 1,000 anomalies among 100 or 1,000 normal samples, and three
+method covers it: for 5 to 1,000 anomalies among 1,000 normal samples, and three
 kinds of anomalies, whose scores are shifted, shifted and spread, or partly hidden among
 the normal ones. Appends a line a setting to a file, and goes on where it stopped.
 """
@@ -26,7 +26,7 @@ Interval = tuple[float, float]
 
 AUCS = (0.6, 0.8, 0.9, 0.95, 0.99)
 ANOMALIES = (5, 10, 20, 30, 50, 100, 1000)
-NORMAL = (100, 1000)
+NORMAL = (1000,)
 LEVEL = 0.95
 REPEATS = {"bootstrap": 200, "bias-corrected": 60, "empirical likelihood": 200}
 USUAL = 1000  # repeats of the others, which are quick
