@@ -9,9 +9,11 @@ from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from deepsvdd import build_autoencoder
+from deepsvdd.core.metrics import bootstrap_auc
 from deepsvdd.reproduction.results import read_results
 from deepsvdd.reproduction.runs import run_task
 from deepsvdd.reproduction.tasks import Settings, Task, find_recipe
@@ -225,7 +227,7 @@ def test_intervals_are_counted_and_it_goes_on_where_it_stopped(
         "NORMAL": (100,),
     }.items():
         monkeypatch.setattr(intervals, name, few)
-    monkeypatch.setattr(intervals, "REPEATS", dict.fromkeys(intervals.METHODS, 8))
+    monkeypatch.setattr(intervals, "REPEATS", 8)
     monkeypatch.setattr(intervals, "RESAMPLES", 50)
     path = tmp_path / "intervals.jsonl"
     intervals.main([str(path)])
@@ -237,6 +239,28 @@ def test_intervals_are_counted_and_it_goes_on_where_it_stopped(
     assert "auc_interval" in capsys.readouterr().out
     intervals.main([str(path)])
     assert intervals.read(path) == lines  # there was nothing left to do
+
+
+def test_the_bootstraps_are_the_packages_and_scipys(monkeypatch):
+    intervals = importlib.import_module("benchmarks.intervals")
+    monkeypatch.setattr(intervals, "RESAMPLES", 20_000)
+    rng = np.random.default_rng(1)
+    normal, anomalous = rng.normal(size=60), rng.normal(1, 2, 25).round(1)
+    normal[:5] = anomalous[:5]  # ties
+    found = intervals.bootstrap(normal, anomalous)
+    labels, scores = intervals.labelled(normal, anomalous)
+    assert found == pytest.approx(bootstrap_auc(labels, scores, 20_000), abs=0.005)
+    theirs = scipy.stats.bootstrap(
+        (normal, anomalous),
+        intervals.auc_of,
+        vectorized=False,
+        n_resamples=20_000,
+        method="BCa",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    ours = intervals.bias_corrected(normal, anomalous)
+    assert ours == pytest.approx(tuple(theirs), abs=0.005)
+    assert abs(ours[0] - found[0]) > 0.005  # it corrects something
 
 
 @pytest.mark.parametrize("kind", ["shifted", "spread", "hidden"])
