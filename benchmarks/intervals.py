@@ -29,7 +29,7 @@ AUCS = (0.6, 0.8, 0.9, 0.95, 0.99)
 ANOMALIES = (5, 10, 20, 30, 50, 100, 1000)
 NORMAL = (1000,)
 LEVEL = 0.95
-REPEATS = 500  # test sets of each setting
+REPEATS = 200  # test sets of each setting
 RESAMPLES = 500
 
 
