@@ -53,6 +53,8 @@ def cluster(tmp_path_factory):
     ray = pytest.importorskip("ray")
     from ray.cluster_utils import Cluster
 
+    from deepsvdd.reproduction.executors import start_patiently
+
     path = os.pathsep.join([str(ROOT), *sys.path])
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -60,8 +62,11 @@ def cluster(tmp_path_factory):
     ):
         patch.setenv("PYTHONPATH", path)
         fcntl.flock(lock, fcntl.LOCK_EX)
-        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        made.add_node(num_cpus=1)
+        one = {"num_cpus": 1}
+        made = start_patiently(
+            lambda: Cluster(initialize_head=True, head_node_args=one), ray.shutdown
+        )
+        start_patiently(lambda: made.add_node(**one), lambda: None)
         yield made
         ray.shutdown()
         made.shutdown()

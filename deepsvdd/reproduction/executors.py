@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -210,7 +211,8 @@ def run_on_ray(
         ) from None
     started = not ray.is_initialized()
     if started:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        start_patiently(partial(ray.init, address=address, **quiet), ray.shutdown)
     remote = ray.remote(num_cpus=n_threads, num_gpus=n_gpus, max_retries=MAX_LOSSES)(
         _call
     )
@@ -231,6 +233,34 @@ def run_on_ray(
             ray.cancel(task, force=True)
         if started:
             ray.shutdown()
+
+
+def start_patiently(start: Callable[[], Any], stop: Callable[[], Any]) -> Any:
+    """Start a node of Ray, which gives up after 30 seconds: too few on a busy machine.
+
+    Parameters
+    ----------
+    start : callable
+        Starts the node; its value is returned.
+    stop : callable
+        Ends what a failed start has left.
+
+    Raises
+    ------
+    ConnectionError
+        If the node does not start in three times Ray's patience.
+    """
+    for _ in range(3):
+        try:
+            return start()
+        except Exception as error:  # Ray raises no class of its own
+            if "timed out during startup" not in str(error):
+                raise
+            stop()
+    raise ConnectionError(
+        "Ray did not start within three times 30 s: end other programs, or use "
+        "--executor local"
+    )
 
 
 def _call(function: Callable[[Any], Any], task: Any, n_threads: int) -> Any:

@@ -11,7 +11,12 @@ import pytest
 import torch
 
 from deepsvdd.errors import ProcessLostError
-from deepsvdd.reproduction.executors import cores, run_locally, run_on_ray
+from deepsvdd.reproduction.executors import (
+    cores,
+    run_locally,
+    run_on_ray,
+    start_patiently,
+)
 from tests import ROOT
 
 
@@ -210,3 +215,29 @@ def test_ray_survives_the_loss_of_a_node(cluster):
         if len(outcomes) == 2:
             cluster.remove_node(doomed)
     assert outcomes == {x: x * x for x in range(8)}
+
+
+def test_a_busy_machine_gets_three_tries_to_start_ray():
+    tries, stops = [], []
+
+    def start():
+        tries.append(len(tries))
+        if len(tries) < 3:
+            raise Exception("The current node timed out during startup.")
+        return "started"
+
+    assert start_patiently(start, lambda: stops.append(1)) == "started"
+    assert len(tries) == 3
+    assert len(stops) == 2
+    with pytest.raises(ConnectionError, match="use --executor local"):
+        start_patiently(never, lambda: None)
+    with pytest.raises(OSError, match="no such address"):
+        start_patiently(refuse, lambda: None)
+
+
+def never():
+    raise Exception("The current node timed out during startup.")
+
+
+def refuse():
+    raise OSError("no such address")
