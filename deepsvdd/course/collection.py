@@ -17,6 +17,7 @@ from deepsvdd.course.source import Assignment, grade_id, read_notebook
 from deepsvdd.course.submission import places_of
 
 _COPIES = re.compile(r"\((\d+)\)\.ipynb$", re.IGNORECASE)
+STRAY = 1 / 8  # of an assignment's cells; as many may be like those of another
 SAME_TIME = 60  # s; Moodle gives all files the time at which it made the zip
 
 
@@ -210,19 +211,27 @@ def report_missing(
 
 @dataclass(frozen=True)
 class Candidate:
-    """An upload, read: the assignment it is of, and its notebook or what is wrong."""
+    """An upload, read: the assignment it is of, and its notebook or what is wrong.
+
+    ``share`` is how much of the assignment the notebook holds, 0 to 1.
+    """
 
     upload: Upload
     assignment: Assignment | None
     notebook: NotebookNode | None
     problem: str
 
-    @property
-    def order(self) -> tuple[bool, bool, float, int, tuple[str, ...]]:
-        """Larger for what counts rather: notebooks, then newer ones, then copies."""
+    share: float = 0.0
+
+    def order(self, most: float) -> tuple[bool, bool, float, int, tuple[str, ...]]:
+        """Larger for what counts rather: notebooks, then newer ones, then copies.
+
+        `most` is the largest share of the person's notebooks; scratch paper, with a
+        function or two of the same name, is no newer version of them.
+        """
         copy = _COPIES.search(self.upload.file)
         number = int(copy[1]) if copy and len(copy[1]) < 9 else 0
-        there = self.notebook is not None
+        there = self.notebook is not None and 4 * self.share >= most
         own = not self.upload.receipt
         return there, own, self.upload.age, number, self.upload.parts
 
@@ -238,46 +247,52 @@ def read(upload: Upload, assignments: list[Assignment]) -> Candidate:
             problem = str(error)
     elif not problem:
         problem = f"'{upload.file}' is no notebook (.ipynb)"
-    assignment = recognise_assignment(upload.parts, notebook, assignments)
+    assignment, share = recognise_assignment(upload.parts, notebook, assignments)
     if assignment is None and not problem:
         names = ", ".join(each.name for each in assignments)
         problem = f"'{upload.file}' is none of {names}: try --assignment"
-    return Candidate(upload, assignment, notebook, problem)
+    return Candidate(upload, assignment, notebook, problem, share)
 
 
 def recognise_assignment(
     parts: tuple[str, ...],
     notebook: NotebookNode | None,
     assignments: list[Assignment],
-) -> Assignment | None:
-    """Return the assignment whose cells a notebook holds, else that of its names."""
-    named: dict[str, int] = {}  # the nearer to the file's name, the better
+) -> tuple[Assignment | None, float]:
+    """Return the assignment whose cells a notebook holds, else that of its names.
+
+    Returns
+    -------
+    assignment : or None
+    share : of its solutions, tests and answers, how many the notebook holds, 0 to 1
+    """
+    named = {}  # the nearer to the file's name, and the longer, the better
     for depth, part in enumerate(parts):
-        for assignment in assignments:
-            if assignment.name.lower() in part.lower():
-                named[assignment.name] = len(assignment.name) + 1000 * depth
-    counts = dict.fromkeys((assignment.name for assignment in assignments), 0)
-    if notebook is not None:
-        for assignment in assignments:
-            counts[assignment.name] = own_cells(assignment, notebook)
-    best = max(
-        assignments,
-        key=lambda each: (counts[each.name], named.get(each.name, -1)),
-        default=None,
-    )
-    if best is None or (counts[best.name] == 0 and best.name not in named):
-        return None
-    return best
+        for each in assignments:
+            if each.name.lower() in part.lower():
+                named[each.name] = (depth, len(each.name))
+    order = sorted(assignments, key=lambda each: named.get(each.name, (-1, 0)))[::-1]
+    best, share = None, 0.0
+    for each in order:
+        held = share_of(each, notebook) if notebook is not None else 0.0
+        if held > share and held > STRAY:
+            best, share = each, held
+        if held > 0.5:
+            break
+    if best is None and order and order[0].name in named:
+        best = order[0]
+    return best, share
 
 
-def own_cells(assignment: Assignment, notebook: NotebookNode) -> int:
-    """Count the assignment's solutions, tests and answers that a notebook holds."""
+def share_of(assignment: Assignment, notebook: NotebookNode) -> float:
+    """Return the share of an assignment's cells that a notebook holds, 0 to 1."""
     places = set(places_of(assignment, release(assignment), notebook.cells))
     own = assignment.solutions.keys() | assignment.points.keys()
-    return sum(
+    held = sum(
         grade_id(cell) in own and place in places
         for place, cell in enumerate(assignment.cells)
     )
+    return held / max(len(own), 1)
 
 
 def choose(
@@ -297,9 +312,10 @@ def choose(
     others : the person's files for no assignment, which may belong to it
     due : when to hand in
     """
-    best = max(candidates, key=lambda candidate: candidate.order)
+    most = max(candidate.share for candidate in candidates)
+    best = max(candidates, key=lambda candidate: candidate.order(most))
     upload = best.upload
-    rivals = [c for c in candidates if c.notebook is not None and c is not best]
+    rivals = [c for c in candidates if c is not best and c.order(most)[0]]
     remarks = []
     if rivals:
         margin = SAME_TIME if upload.layout == "moodle" else 0

@@ -39,7 +39,9 @@ def gradebooks(
     Parameters
     ----------
     assignment : what was marked
-    marked : who handed in, with final marks; those with texts to mark have no grade
+    marked : who handed in, with final marks; who has texts to mark gets no grade: an
+        empty one in Moodle, which passes it over, and no row in Canvas, where an empty
+        one would take away what is there
     roster : if it is an export of Moodle or Canvas, its columns are those of the table
     """
     notices: list[Notice] = []
@@ -116,6 +118,8 @@ def canvas(
     blank = [""] * (len(header) - 1)
     rows = [[*header, title], ["Points Possible", *blank, points]]
     for found, final in marked:
+        if not final.complete:
+            continue
         person = found.person
         cells = {"Student": person.name, "ID": person.id}
         if person.row is not None:

@@ -14,8 +14,14 @@ from tests.course import FULL
 from tests.course.downloads import blackboard, canvas, flat, moodle, unpack
 from tests.course.test_roster import CANVAS, MOODLE, roster
 
+TYPED = [
+    Entry({"why": 1.5}, {"": "<Good>\nwork", "why": "=so"}),
+    Entry({"why": 0}),
+    Entry(),
+]
 
-def tables(toy, download, tmp_path, students=None):
+
+def tables(toy, download, tmp_path, students=None, typed=TYPED):
     """The gradebooks of three people: two marked, one with a text to mark."""
     folder = unpack(download, tmp_path / "in")
     files = collect(folder, tmp_path / "into", [toy], roster=students).files
@@ -23,12 +29,7 @@ def tables(toy, download, tmp_path, students=None):
     marked = []
     for number, file in enumerate(files):
         result = Result(file.student, "9-toy", file.path.name, marks, {"why": "So."})
-        entries = [
-            Entry({"why": 1.5}, {"": "<Good>\nwork", "why": "=so"}),
-            Entry({"why": 0}),
-            Entry(),
-        ]
-        marked.append((file, merge(toy, result, entries[number])))
+        marked.append((file, merge(toy, result, typed[number])))
     texts, notices = gradebooks(toy, marked, students)
     return {
         platform: list(csv.reader(io.StringIO(text)))
@@ -84,7 +85,7 @@ def test_canvas_takes_its_gradebook_back(toy, given, tmp_path):
     assert made.keys() == {"canvas"}
     title, points, grades = canvas_import(made["canvas"])
     assert (title, points) == (("Toy: sums", None), 8)
-    assert grades == {501: "7.5", 502: "6", 503: ""}
+    assert grades == {501: "7.5", 502: "6"}  # and nothing is taken from the third
     assert notices == []
 
 
@@ -93,14 +94,15 @@ def test_in_canvas_own_export_the_assignment_is_found(toy, given, tmp_path):
     made, _ = tables(toy, canvas(given), tmp_path, students)
     title, _, grades = canvas_import(made["canvas"])
     assert title == ("Toy: sums", "78")
-    assert grades == {501: "7.5", 502: "6", 503: ""}
+    assert grades == {501: "7.5", 502: "6"}  # and nothing is taken from the third
     assert made["canvas"][2][:5] == ["Example, Ada", "501", "S1", "aexample", "ML 1"]
 
 
 def test_a_roster_of_canvas_serves_files_from_elsewhere(toy, given, tmp_path):
     students = roster(tmp_path, CANVAS)
-    made, notices = tables(toy, flat(given), tmp_path, students)
-    assert canvas_import(made["canvas"])[2] == {501: ""}
+    typed = [Entry(), Entry(), Entry({"why": 2})]  # Ada is the last
+    made, notices = tables(toy, flat(given), tmp_path, students, typed)
+    assert canvas_import(made["canvas"])[2] == {501: "8"}
     assert notices == ["not in the gradebook: no row of the roster"] * 2
 
 
@@ -114,6 +116,6 @@ def test_people_without_ids_are_not_guessed(toy, given, tmp_path):
         "anon_x7_9001_9-toy.ipynb": canvas(given)["exampleada_501_9001_9-toy-1.ipynb"],
         "sampleno_LATE_5_9002_9-toy.ipynb": b"",
     }
-    made, notices = tables(toy, files, tmp_path)
+    made, notices = tables(toy, files, tmp_path, typed=[Entry({"why": 1})] * 2)
     assert canvas_import(made["canvas"])[2].keys() == {5}
     assert notices == ["not in the gradebook: without an id, it needs --roster"]

@@ -5,12 +5,14 @@ import unicodedata
 import zipfile
 from datetime import datetime
 
+import nbformat
 import pytest
 
 from deepsvdd.course import archives, batch
 from deepsvdd.course.collection import collect
 from deepsvdd.course.platforms import student_of, uploads
-from tests.course import LIMITS, earned
+from deepsvdd.course.source import Assignment
+from tests.course import KERNEL, LIMITS, earned
 from tests.course.downloads import (
     LAYOUTS,
     MARKS,
@@ -103,6 +105,39 @@ def test_moodle_says_not_which_of_two_is_newer(toy, given, tmp_path):
     ada = collect(archive, tmp_path / "into", [toy]).files[0]
     assert ada.path.name == "9-toy (1).ipynb"
     assert ada.remarks[0] == "one of several, of one time; left out: 9-toy.ipynb"
+
+
+def test_scratch_paper_is_no_newer_version(toy, given, tmp_path):
+    """A function of the same name makes no notebook one of the assignment."""
+    cells = [nbformat.v4.new_code_cell("def mean(v):\n    return 0")]
+    scratch = nbformat.writes(nbformat.v4.new_notebook(cells=cells)).encode()
+    files = {"jane/mine.ipynb": works(given)[0], "jane/try.ipynb": scratch, "jo/a": b""}
+    folder = unpack(files, tmp_path / "in")
+    jane, jo = collect(folder, tmp_path / "into", [toy]).files
+    assert jane.path.name == "mine.ipynb"
+    assert (jo.student, jo.notebook) == ("jo", None)
+
+
+def test_assignments_are_recognised_by_content_and_by_name(toy, given, tmp_path):
+    other = Assignment("8-other", nbformat.v4.new_notebook(metadata=KERNEL))
+    ada, *_, scratch = works(given)
+    files = {
+        "jane.ipynb": ada,
+        "joe 8-OTHER.ipynb": scratch,
+        "jim.ipynb": scratch,
+        "jack-8-other.ipynb": ada,  # misnamed
+    }
+    folder = unpack(files, tmp_path / "in")
+    collection = collect(folder, tmp_path / "1", [other, toy])
+    found = {file.student: file.assignment.name for file in collection.files}
+    assert found == {"jane": "9-toy", "jack": "9-toy", "joe": "8-other"}
+    (notice,) = collection.report
+    assert notice.student == "jim"
+    assert "none of 8-other, 9-toy: try --assignment" in notice.what
+    # If one is asked for, others are not taken for it, and what is none of any is.
+    collection = collect(folder, tmp_path / "2", [other, toy], [toy])
+    assert [file.student for file in collection.files] == ["jack", "jane", "jim"]
+    assert [notice.what for notice in collection.report] == ["is of 8-other"]
 
 
 def test_blackboard_tells_when(toy, given, tmp_path):
