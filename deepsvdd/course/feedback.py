@@ -45,8 +45,8 @@ img { max-width: 100%; }
 <h1>{{ title }}</h1>
 <p>{{ name }}, {{ result.file }}</p>
 {% if pending -%}
-<p><strong>{{ points(final.total(tests)) }} of {{ points(full(tests)) }} points</strong>
-from tests{% if texts %}, {{ points(final.total(texts)) }} of {{ points(full(texts)) }}
+<p><strong>{{ points(final.total(tests)) }} of {{ points(full(tests)) }}
+points</strong> from tests{% if texts %}, {{ points(final.total(texts)) }} of {{ points(full(texts)) }}
 from texts so far{% endif %}; up to {{ points(pending) }} more for texts, which a person
 marks.</p>
 {% else -%}
@@ -79,11 +79,11 @@ marks.</p>
 {% endif %}{{ points(worth[name]) }} points)</h3>
 {% if text %}<blockquote>{{ text }}</blockquote>
 {% else %}<p>No text was found.</p>{% endif %}
-{% if comments[name] %}<p>Comment:</p>
-<blockquote class="comment">{{ comments[name] }}</blockquote>{% endif %}
 {% for picture in result.pictures.get(name, []) -%}
 <p><img src="{{ picture }}" alt="Picture {{ loop.index }} of the text"></p>
 {% endfor -%}
+{% if comments[name] %}<p>Comment:</p>
+<blockquote class="comment">{{ comments[name] }}</blockquote>{% endif %}
 {% endfor %}
 {% endif %}
 {% if pictures %}

@@ -2,6 +2,9 @@
 
 import csv
 import os
+import subprocess
+import sys
+import time
 
 import nbformat
 import pytest
@@ -14,6 +17,7 @@ from deepsvdd.course.cli import main
 from deepsvdd.course.collection import Person
 from deepsvdd.course.grade import Mark, Result
 from deepsvdd.course.markbook import Entry, merge
+from tests import ROOT
 from tests.course import FULL, MEAN, handed_in, toy_notebook
 
 
@@ -138,6 +142,46 @@ def test_repeated_and_killed_runs_change_nothing_that_was_typed(
 
 def killed(*_, **__):
     raise KeyboardInterrupt
+
+
+HANGING = """
+import sys, time
+from pathlib import Path
+from deepsvdd.course import batch
+from deepsvdd.course.cli import main
+
+def hang(*_):
+    Path("reached").touch()
+    time.sleep(600)
+
+batch.check_reference = lambda *_: None
+batch.grade_notebook = hang
+main(sys.argv[1:])
+"""
+
+
+def test_a_run_that_is_really_killed_changes_nothing(place, given):
+    grade(place)
+    book = place / "out/mark-book"
+    type_in(book / "9-toy.csv", "bo", **{"why (2)": "2"})
+    before = state(book)
+    hand_in(place, given, "cy")
+    words = ["grade", "in", "out", "--jobs", "1", "--sources", "9-toy.ipynb"]
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGING, *words],
+        cwd=place,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        while not (place / "reached").exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.kill()
+    assert state(book) == before
+    assert grade(place).exit_code == 0
+    assert state(book)["9-toy.csv"] == before["9-toy.csv"]
+    table = rows_of(place / "out/9-toy.csv")
+    assert (table["bo"]["total (8)"], table["cy"]["pending"]) == ("8", "2")
 
 
 def test_a_file_made_in_the_meantime_is_not_written_over(tmp_path):
