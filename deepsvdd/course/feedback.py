@@ -46,8 +46,8 @@ img { max-width: 100%; }
 <p>{{ name }}, {{ result.file }}</p>
 {% if pending -%}
 <p><strong>{{ points(final.total(tests)) }} of {{ points(full(tests)) }}
-points</strong> from tests{% if texts %}, {{ points(final.total(texts)) }} of {{ points(full(texts)) }}
-from texts so far{% endif %}; up to {{ points(pending) }} more for texts, which a person
+points</strong> from tests{% if texts %},
+{{ points(final.total(texts)) }} of {{ points(full(texts)) }} from texts so far{% endif %}; up to {{ points(pending) }} more for texts, which a person
 marks.</p>
 {% else -%}
 <p><strong>{{ points(final.total()) }} of {{ points(full(worth)) }} points</strong>:
