@@ -47,7 +47,7 @@ img { max-width: 100%; }
 {% if pending -%}
 <p><strong>{{ points(final.total(tests)) }} of {{ points(full(tests)) }}
 points</strong> from tests{% if texts %},
-{{ points(final.total(texts)) }} of {{ points(full(texts)) }} from texts so far{% endif %};
+{{ points(final.total(texts)) }} of {{ points(full(texts)) }} from texts{% endif %};
 up to {{ points(pending) }} more for texts, which a person marks.</p>
 {% else -%}
 <p><strong>{{ points(final.total()) }} of {{ points(full(worth)) }} points</strong>:
