@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -171,9 +172,7 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
 
 
 @main.command()
-@click.argument(
-    "submissions", type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@click.argument("submissions", type=PATH)
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
     "--assignment", help="Name of the one assignment that all files belong to."
@@ -185,52 +184,72 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
     show_default=True,
     help="Source notebook, or folder of them.",
 )
+@click.option(
+    "--roster",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="List of students (CSV): columns id and name, or a platform's own export.",
+)
+@click.option(
+    "--book",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder with the marks that you type.  [default: OUT/mark-book]",
+)
+@click.option(
+    "--due",
+    type=click.DateTime(["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]),
+    help="When to hand in, as '2026-11-05 23:59'; tells who was late (Blackboard).",
+)
 @limits
 def grade(
     submissions: Path,
     out: Path,
     assignment: str | None,
     sources: Path,
+    roster: Path | None,
+    book: Path | None,
+    due: datetime | None,
     jobs: int,
     **options: Any,
 ) -> None:
-    """Mark the notebooks in the folder SUBMISSIONS; write tables and pages into OUT.
+    """Mark the notebooks in SUBMISSIONS; write tables and pages into OUT.
 
-    A file's name tells student and assignment (jane-doe-1-metrics.ipynb), or each
-    student has a subfolder, as learning platforms make them; an assignment is also
-    recognized by its cells. OUT/ASSIGNMENT.csv has a row for each student, and
-    OUT/ASSIGNMENT/STUDENT.html says to the student what was wrong, without giving away
-    hidden tests. The same command goes on where it was interrupted.
+    SUBMISSIONS is what Moodle, Canvas, Blackboard or Google Classroom let you download,
+    as a zip or unpacked, or a folder with a file (jane-doe-1-metrics.ipynb) or a folder
+    for each student. Assignments are recognized by their cells.
+
+    OUT/ASSIGNMENT.csv has a row for each student, OUT/ASSIGNMENT/STUDENT.html says to
+    the student what was wrong, without giving away hidden tests, and OUT/report.csv
+    lists what was left out. Points of texts, comments, and points in place of a test's
+    are typed into OUT/mark-book, which no command writes over. For Moodle and Canvas
+    there is a table to import. The same command goes on where it was interrupted.
 
     \b
-    deepsvdd-course grade downloads/ marks/
+    deepsvdd-course grade downloads.zip marks/ --roster roster.csv
     deepsvdd-course grade downloads/ marks/ --assignment 3-deep-svdd --seconds 600
     """
-    from deepsvdd.course import batch, feedback
     from deepsvdd.course.grade import Limits
+    from deepsvdd.course.marking import grade_download
     from deepsvdd.course.source import read_assignments
 
     assignments = read_assignments([sources])
-    for each in assignments:
-        require_writable(out / f"{each.name}.csv")  # before minutes of work
-    if assignment is not None:
-        names = [a.name for a in assignments]
-        if assignment not in names:
-            raise ValueError(
-                f"assignment must be one of {', '.join(names)}; got '{assignment}'"
-            )
-        assignments = [a for a in assignments if a.name == assignment]
-    results, unknown = batch.grade_folder(
-        submissions, out, assignments, Limits(**options), jobs
-    )
-    if not results and not unknown:
+    names = [each.name for each in assignments]
+    if assignment is not None and assignment not in names:
         raise ValueError(
-            f"SUBMISSIONS must hold notebooks, but '{submissions}' is empty"
+            f"assignment must be one of {', '.join(names)}; got '{assignment}'"
         )
-    for path in feedback.write(out, assignments, results, unknown):
-        click.echo(path)
-    for file in unknown:
-        click.echo(f"not graded: {file.problem}")
+    wanted = [each for each in assignments if assignment in (None, each.name)]
+    for line in grade_download(
+        submissions,
+        out,
+        assignments,
+        wanted,
+        Limits(**options),
+        jobs,
+        roster=roster,
+        book=book or out / "mark-book",
+        due=due,
+    ):
+        click.echo(line)
 
 
 @main.command()

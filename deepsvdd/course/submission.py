@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
@@ -18,9 +19,16 @@ _MARKER = re.compile(r"^\s*# task: ([\w-]+)\s*$", re.MULTILINE)
 # What no cell begins with, unless it is the rest of another; what none ends with.
 _REST = re.compile(r"[ \t)\]}]|(?:else|elif|except|finally)\b")
 _UNFINISHED = re.compile(r"[(\[{,:\\]\s*$")
-_ATTACHMENT = re.compile(r"\(attachment:([^)]+)\)")
+_ATTACHMENT = re.compile(r"""\(attachment:([^)"]+?)\s*(?:"[^"]*"\s*)?\)""")
+_LINKED = re.compile(r"""!\[[^\]]*\]\(\s*<?(?!attachment:|data:)([^)\s">]+)""")
 _INLINE = re.compile(r"data:(image/[\w.+-]+);base64,([\w+/=%\s-]*)")
 SHOWN = ("image/png", "image/jpeg", "image/gif", "image/webp")  # no scripts in them
+_BEGINNINGS = {  # of files
+    b"\x89PNG\r\n\x1a\n": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF87a": "image/gif",
+    b"GIF89a": "image/gif",
+}
 
 
 @dataclass
@@ -47,8 +55,9 @@ def recognise(
 
     By grade_id; where that was lost, by the marker in the stub, by an unchanged text
     or, for a solution, by the names that it defines, for an answer by the text above. A
-    solution that was split into several cells is put together; text cells below an
-    answer belong to it.
+    solution that was split into several cells is put together. Text cells of the
+    student's own, from an answer to the next given cell, belong to the answer, as do
+    those right above it, and pictures that code cells of the student's own show there.
 
     Parameters
     ----------
@@ -63,8 +72,9 @@ def recognise(
     pieces: dict[int, int] = defaultdict(int)
     anchor = above = -1  # the last place; that of the cell above, if it has one
     nameless = 0
-    for cell, place in zip(notebook.cells, places, strict=True):
-        if not cell.source.strip() and place is None:
+    belongs = answers_of(assignment, places)
+    for cell, place, answer in zip(notebook.cells, places, belongs, strict=True):
+        if not (cell.source.strip() or cell.get("attachments")) and place is None:
             continue
         what = kind(assignment.cells[above]) if above >= 0 else ""
         if (
@@ -80,13 +90,15 @@ def recognise(
             nameless += bool(grade_id(assignment.cells[place]) and not grade_id(cell))
             found[place].append(cell.source)
             cells[place].append(cell)
-        elif what == "answer" and cell.cell_type != "code":
-            found[above].append(cell.source)
-            cells[above].append(cell)
-            pieces[above] += 1
         elif cell.cell_type == "code":
             above = -1
             submission.extras.setdefault(anchor, []).append(cell.source)
+            if answer is not None:
+                cells[answer].append(cell)
+        elif answer is not None:
+            found[answer].append(cell.source)
+            cells[answer].append(cell)
+            pieces[answer] += 1
     for place, number in sorted(pieces.items()):
         name = grade_id(assignment.cells[place])
         submission.remarks.append(
@@ -149,25 +161,75 @@ def goes_on(above: str, below: str) -> bool:
     return bool(_REST.match(first) or _UNFINISHED.search(last))
 
 
+def answers_of(assignment: Assignment, places: list[int | None]) -> list[int | None]:
+    """Return, for each submitted cell, the answer that it belongs to if it is text."""
+    own: list[int | None] = []
+    last = None
+    for place in places:
+        if place is not None:
+            last = place if kind(assignment.cells[place]) == "answer" else None
+        own.append(last)
+    following = None
+    for number in reversed(range(len(places))):
+        place = places[number]
+        if place is not None:
+            following = place if kind(assignment.cells[place]) == "answer" else None
+        elif own[number] is None:
+            own[number] = following
+    return own
+
+
+def picture_kind(content: bytes) -> str | None:
+    r"""Return the kind of a picture that a page can show, by its first bytes, or None.
+
+    Examples
+    --------
+    >>> picture_kind(b"\xff\xd8\xff\xe0"), picture_kind(b"<svg>")
+    ('image/jpeg', None)
+    """
+    for beginning, kind_of in _BEGINNINGS.items():
+        if content.startswith(beginning):
+            return kind_of
+    webp = content[:4] == b"RIFF" and content[8:12] == b"WEBP"
+    return "image/webp" if webp else None
+
+
 def pictures_of(cells: list[NotebookNode]) -> tuple[list[str], list[str]]:
     """Return the pictures in text cells as data URIs, and what is wrong with others."""
-    shown, problems = [], []
+    shown: dict[str, None] = {}
+    problems = []
     for cell in cells:
         attached = dict(attachments_of(cell))
         for name in dict.fromkeys(_ATTACHMENT.findall(cell.source)):
-            if name not in attached:
+            if name not in attached and unquote(name) not in attached:
                 problems.append(f"the picture {name[:100]} is not in the notebook")
-        for kind_of, content in [*attached.values(), *_INLINE.findall(cell.source)]:
+        if cell.cell_type != "code":
+            for name in dict.fromkeys(_LINKED.findall(cell.source)):
+                problems.append(f"the picture {name[:100]} is not in the notebook")
+        inline = _INLINE.findall(cell.source)
+        for kind_of, content in [*attached.values(), *inline, *displayed_by(cell)]:
             try:
                 data = base64.b64decode("".join(content.split()), validate=True)
             except (binascii.Error, ValueError):
                 data = b""
-            if data and kind_of in SHOWN:
+            known = kind_of if kind_of in SHOWN else picture_kind(data)
+            if data and known:
                 text = base64.b64encode(data).decode()
-                shown.append(f"data:{kind_of};base64,{text}")
+                shown[f"data:{known};base64,{text}"] = None
             else:
                 problems.append(f"a picture cannot be shown ({kind_of[:100]})")
-    return shown, problems
+    return list(shown), problems
+
+
+def displayed_by(cell: NotebookNode) -> Iterator[tuple[str, str]]:
+    """Yield the kind and the Base64 of pictures that a code cell shows."""
+    outputs: Any = cell.get("outputs", [])
+    for output in outputs if isinstance(outputs, list) else ():
+        data = output.get("data", {}) if isinstance(output, dict) else {}
+        for kind_of, content in data.items() if isinstance(data, dict) else ():
+            if kind_of in SHOWN:
+                joined = isinstance(content, list)
+                yield kind_of, "".join(map(str, content)) if joined else str(content)
 
 
 def attachments_of(cell: NotebookNode) -> Iterator[tuple[str, tuple[str, str]]]:

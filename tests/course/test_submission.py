@@ -8,6 +8,7 @@ import pytest
 
 from deepsvdd.course import feedback
 from deepsvdd.course.grade import Result
+from deepsvdd.course.markbook import Entry, merge
 from deepsvdd.course.submission import goes_on, recognise
 from tests.course import (
     FULL,
@@ -181,6 +182,7 @@ def test_a_cell_of_ones_own_between_is_no_rest(toy, given):
 # --- texts ------------------------------------------------------------------------
 
 PICTURE = base64.b64encode(b"\x89PNG not really").decode()
+SCAN = base64.b64encode(b"\xff\xd8\xff\xe0 not really").decode()
 
 
 def answered(toy, given, *cells, **fields):
@@ -193,7 +195,7 @@ def answered(toy, given, *cells, **fields):
     found = recognise(toy, given, notebook)
     result = Result("jane", "9-toy", "j.ipynb", {}, found.texts)
     result.pictures = found.pictures
-    return found, feedback.page(toy, result)
+    return found, feedback.page(toy, merge(toy, result, Entry()))
 
 
 def test_text_in_cells_below_an_answer_belongs_to_it(toy, given):
@@ -204,6 +206,41 @@ def test_text_in_cells_below_an_answer_belongs_to_it(toy, given):
         assert found.texts["why"] == "\n\n".join(own)
         assert "why was in 3 cells" in "".join(found.remarks)
         assert "it is" in page
+
+
+def test_text_around_an_answer_belongs_to_it(toy, given):
+    """Above the placeholder, below it, and below code of one's own."""
+    notebook = handed_in(given, mean=MEAN, why=named(given.cells, "why").source)
+    place = notebook.cells.index(named(notebook.cells, "why"))
+    shown = nbformat.v4.new_output(
+        "display_data", {"image/png": PICTURE, "text/plain": "<Figure>"}
+    )
+    plot = nbformat.v4.new_code_cell("plot()", outputs=[shown])
+    below = nbformat.v4.new_markdown_cell("Below.")
+    notebook.cells[place + 1 :] = [plot, below]
+    notebook.cells.insert(place, nbformat.v4.new_markdown_cell("Above."))
+    notebook.cells.insert(2, nbformat.v4.new_markdown_cell("A note."))
+    found = recognise(toy, given, notebook)
+    assert found.texts["why"] == "Above.\n\nBelow."
+    assert found.pictures["why"] == [f"data:image/png;base64,{PICTURE}"]
+
+
+def test_a_scan_in_a_cell_of_its_own_reaches_the_marker(toy, given):
+    notebook = handed_in(given, mean=MEAN, why=named(given.cells, "why").source)
+    scan = nbformat.v4.new_markdown_cell(
+        '![my scan](attachment:my%20scan.jpg "page 1") ![two](two.jpg)',
+        attachments={"my scan.jpg": {"image/jpg": SCAN}},
+    )
+    place = notebook.cells.index(named(notebook.cells, "why"))
+    notebook.cells.insert(place + 1, scan)
+    found = recognise(toy, given, notebook)
+    assert found.pictures["why"] == [f"data:image/jpeg;base64,{SCAN}"]
+    assert "why: the picture two.jpg is not in the notebook" in found.remarks
+    result = Result("jane", "9-toy", "j.ipynb", {}, found.texts)
+    result.pictures = found.pictures
+    final = merge(toy, result, Entry())
+    assert final.points["why"] is None  # a person has to look at it
+    assert SCAN in feedback.page(toy, final)
 
 
 @pytest.mark.parametrize("as_lines", [False, True])

@@ -11,7 +11,8 @@ import re
 import nbformat
 import pytest
 
-from deepsvdd.course import batch, feedback
+from deepsvdd.course import batch, marking
+from deepsvdd.course.collection import collect
 from tests.course import (
     FULL,
     LIMITS,
@@ -141,9 +142,10 @@ def folder(tmp_path_factory, given):
 def graded(folder, toy, tmp_path_factory):
     """All of them graded, by student."""
     out = tmp_path_factory.mktemp("marks")
-    results, unknown = batch.grade_folder(folder, out, [toy], LIMITS, jobs=2)
-    assert unknown == []
-    feedback.write(out, [toy], results, unknown)
+    collection = collect(folder, tmp_path_factory.mktemp("into"), [toy])
+    results = batch.grade_all(collection.files, out, LIMITS, jobs=2)
+    book = out / "mark-book"
+    list(marking.write(out, book, [toy], [toy], collection, results, None))
     return out, {result.student: result for result in results}
 
 
@@ -223,8 +225,9 @@ def test_pages_explain_and_keep_hidden_tests_hidden(graded, toy):
         assert "<script" not in page
 
 
-def test_the_batch_goes_on_where_it_was(graded, folder, toy, monkeypatch):
+def test_the_batch_goes_on_where_it_was(graded, folder, toy, monkeypatch, tmp_path):
     out, results = graded
     monkeypatch.setattr(batch, "grade_notebook", None)  # nothing is to be run
-    again, _ = batch.grade_folder(folder, out, [toy], LIMITS, jobs=1)
+    files = collect(folder, tmp_path, [toy]).files
+    again = batch.grade_all(files, out, LIMITS, jobs=1)
     assert {result.student: result for result in again} == results

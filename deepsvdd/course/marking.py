@@ -1,0 +1,168 @@
+"""From a download and the mark book to final marks: tables, pages, what to import."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from deepsvdd.course import batch, feedback, markbook
+from deepsvdd.course.collection import Collection, Notice, Person, collect
+from deepsvdd.course.grade import Limits, Result
+from deepsvdd.course.gradebook import Marked, gradebooks
+from deepsvdd.course.roster import Roster, read_roster
+from deepsvdd.course.source import Assignment
+from deepsvdd.files import require_writable
+
+REPORT = "report.csv"
+MOST_LINES = 20  # of the report, on the screen
+
+
+def grade_download(
+    download: Path,
+    out: Path,
+    assignments: list[Assignment],
+    wanted: list[Assignment],
+    limits: Limits,
+    jobs: int,
+    roster: Path | None = None,
+    book: Path | None = None,
+    due: datetime | None = None,
+) -> Iterator[str]:
+    """Grade a download, merge what a person typed, and write everything down.
+
+    Parameters
+    ----------
+    download : folder or zip, as a platform made it
+    out : for tables, pages and the report
+    assignments : all that there are
+    wanted : those to grade
+    limits, jobs : see `deepsvdd.course.batch.grade_all`
+    roster : a list of students
+    book : the mark book's folder; ``mark-book`` in `out` if None
+    due : when to hand in
+
+    Yields
+    ------
+    A line for each table and each thing to look at.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to grade, or the roster or the mark book is wrong: before
+        any notebook runs.
+    """
+    book = out / "mark-book" if book is None else book
+    for each in wanted:  # before minutes of work
+        require_writable(out / f"{each.name}.csv")
+        require_writable(book / f".{each.name}.csv")
+    students = read_roster(roster) if roster is not None else None
+    read_books(book, assignments, wanted)
+    with tempfile.TemporaryDirectory(prefix="deepsvdd-") as folder:
+        into = Path(folder)
+        collection = collect(download, into, assignments, wanted, students, due)
+        # Wrong marks are found before the work, not after it.
+        typed(book, assignments, wanted, people_of(collection))
+        results = batch.grade_all(collection.files, out, limits, jobs)
+        yield from write(out, book, assignments, wanted, collection, results, students)
+
+
+def read_books(
+    book: Path, assignments: list[Assignment], wanted: list[Assignment]
+) -> dict[str, list[markbook.Row]]:
+    """Read the mark book's rows for each assignment, by name."""
+    names = [assignment.name for assignment in assignments]
+    return {each.name: markbook.read_book(book, each, names) for each in wanted}
+
+
+def people_of(collection: Collection) -> dict[str, list[Person]]:
+    """Return who handed in which assignment."""
+    people: dict[str, list[Person]] = {}
+    for file in collection.files:
+        people.setdefault(file.assignment.name, []).append(file.person)
+    return people
+
+
+def typed(
+    book: Path,
+    assignments: list[Assignment],
+    wanted: list[Assignment],
+    people: dict[str, list[Person]],
+) -> dict[str, tuple[dict[str, markbook.Entry], list[Notice], list[Person]]]:
+    """Return what was typed about whom; see `deepsvdd.course.markbook.entries_of`."""
+    rows = read_books(book, assignments, wanted)
+    return {
+        name: markbook.entries_of(rows[name], people.get(name, [])) for name in rows
+    }
+
+
+def write(
+    out: Path,
+    book: Path,
+    assignments: list[Assignment],
+    wanted: list[Assignment],
+    collection: Collection,
+    results: list[Result],
+    roster: Roster | None,
+) -> Iterator[str]:
+    """Write tables, pages, the report and new rows of the mark book."""
+    report = list(collection.report)
+    # Read again: somebody may have typed while notebooks ran.
+    entries = typed(book, assignments, wanted, people_of(collection))
+    by_key = {(result.assignment, result.student): result for result in results}
+    tables, lines = {}, []
+    for assignment in wanted:
+        files = [file for file in collection.files if file.assignment is assignment]
+        own, notices, missing = entries[assignment.name]
+        report += notices
+        if not files:
+            continue
+        marked: list[Marked] = []
+        for file in files:
+            result = by_key[assignment.name, file.student]
+            entry = own.get(file.student, markbook.Entry())
+            marked.append((file, markbook.merge(assignment, result, entry)))
+        if missing:
+            path = markbook.add_rows(book, assignment, missing)
+            lines.append(f"{path}: {len(missing)} new row(s) for you to fill in")
+        tables[f"{assignment.name}.csv"] = feedback.table(assignment, marked)
+        feedback.write_pages(out, assignment, marked)
+        exports, notices = gradebooks(assignment, marked, roster)
+        report += notices
+        waiting = sum(not final.complete for _, final in marked)
+        for platform, text in exports.items():
+            name = f"{assignment.name}-import-{platform}.csv"
+            tables[name] = text
+            if waiting:
+                lines.append(f"{name}: no grade yet for {waiting} with texts to mark")
+    report += strangers(book, assignments)
+    tables[REPORT] = feedback.report(report)
+    for kept in feedback.write_tables(out, tables):
+        lines.append(f"{kept}: somebody changed this table, so it was kept")
+    yield from (str(out / name) for name in tables)
+    yield from lines
+    yield from summary(out, collection, report)
+
+
+def strangers(book: Path, assignments: list[Assignment]) -> Iterator[Notice]:
+    """Report files in the mark book that nobody reads, such as workbooks (.xlsx)."""
+    names = [assignment.name for assignment in assignments]
+    known = {
+        path for each in assignments for path in markbook.files_of(book, each, names)
+    }
+    for path in sorted(book.iterdir()) if book.is_dir() else ():
+        if path not in known and not path.name.startswith((".", "~")):
+            what = "in the mark book, but not read: save it as CSV, as NAME.csv"
+            yield Notice("", str(path), what, doubt=True)
+
+
+def summary(out: Path, collection: Collection, report: list[Notice]) -> Iterator[str]:
+    """Say what needs a look: who is in doubt, and whose file could not be graded."""
+    for file in collection.files:
+        if file.problem:
+            yield f"not graded: {file.student}: {file.problem}"
+    for notice in [notice for notice in report if notice.doubt][:MOST_LINES]:
+        yield f"{notice.student or notice.file}: {notice.what}"
+    if report:
+        yield f"{out / REPORT}: {len(report)} line(s) on what was left out or in doubt"
