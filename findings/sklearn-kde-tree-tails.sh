@@ -2,8 +2,9 @@
 # KernelDensity is off by hundreds of nats in its tails, and the AUC with it.
 #
 # scikit-learn 1.9.1: the default tolerances (atol=0, rtol=0) ask for exact sums, but
-# densities that are many orders of magnitude below the largest come out wrong. Threes of load_digits (64 features in 0 to 1), bandwidth 0.1: 730 of 1,677 log densities
-# are off by more than 0.1 nats, up to 423, and the AUC against the other digits is 79.4 %
+# densities that are many orders of magnitude below the largest come out wrong. Threes
+# of load_digits (64 features in 0 to 1), bandwidth 0.1: 730 of 1,677 log densities are
+# off by more than 0.1 nats, up to 423, and the AUC against the other digits is 79.4 %
 # instead of 97.8 %. A tighter rtol changes nothing; with a bandwidth of 0.5 all is well.
 # Who is hurt: whoever takes KDE as a baseline in many dimensions, and picks a narrow
 # bandwidth. Remedy: leaf_size=len(train), one leaf, which sums exactly; or logsumexp.
