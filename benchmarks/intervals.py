@@ -8,10 +8,8 @@ the normal ones. Appends a line a setting to a file, and goes on where it stoppe
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 from tqdm import tqdm
 
-from benchmarks.lines import append, read
+from benchmarks.lines import append, left, parser, read
 from deepsvdd.core.metrics import auc_interval, placements
 
 Floats = NDArray[np.float64]
@@ -197,20 +195,14 @@ METHODS: dict[str, Callable[[Floats, Floats], Interval]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.intervals",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", type=Path, help="file of JSON lines, appended to")
-    parser.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
-    options = parser.parse_args(arguments)
-    done = {tuple(line[key] for key in KEYS) for line in read(options.output)}
-    jobs = product(options.methods, KINDS, AUCS, NORMAL, ANOMALIES)
-    for job in tqdm([job for job in jobs if job not in done], unit="setting"):
-        line = dict(zip(KEYS, job, strict=True)) | coverage(*job)
-        append(options.output, line)
-    summarise(read(options.output))
+    options = parser("intervals", __doc__)
+    options.add_argument("--methods", nargs="+", choices=METHODS, default=list(METHODS))
+    given = options.parse_args(arguments)
+    settings = product(given.methods, KINDS, AUCS, NORMAL, ANOMALIES)
+    jobs = [dict(zip(KEYS, values, strict=True)) for values in settings]
+    for job in tqdm(left(given.output, jobs), unit="setting"):
+        append(given.output, job | coverage(**job))
+    summarise(read(given.output))
 
 
 KEYS = ("method", "kind", "auc", "n_normal", "n_anomalies")

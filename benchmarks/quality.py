@@ -9,13 +9,11 @@ single precision. All append a line a run to a file, and go on where they stoppe
 
 from __future__ import annotations
 
-import argparse
 import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.lines import append, read
+from benchmarks.lines import append, left, parser, read
 from deepsvdd import DeepSVDD, Split, get_recipe, load_dataset, one_vs_rest
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import shortened
@@ -36,27 +34,14 @@ MEMBERS = 6
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.quality",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("experiment", choices=sorted(EXPERIMENTS))
-    parser.add_argument("output", type=Path, help="file of JSON lines, appended to")
-    parser.add_argument("--digits", default=DIGITS, type=int, nargs="+", metavar="D")
-    options = parser.parse_args(arguments)
-    jobs, run, summary = EXPERIMENTS[options.experiment]
-    done = read(options.output)
-    keys = [{k: line[k] for k in line if k in KEYS} for line in done]
-    todo = [job for job in jobs(options.digits) if job not in keys]
+    options = parser("quality", __doc__, EXPERIMENTS)
+    options.add_argument("--digits", default=DIGITS, type=int, nargs="+", metavar="D")
+    given = options.parse_args(arguments)
+    jobs, run, summary = EXPERIMENTS[given.experiment]
     origin = provenance(torch.device("cpu"))
-    for job in tqdm(todo, unit="run"):
-        line = job | run(**job) | {"provenance": origin}
-        append(options.output, line)
-    summary(read(options.output))
-
-
-KEYS = ("digit", "epochs", "precision", "seed", "n", "batch_size", "steps", "rates")
+    for job in tqdm(left(given.output, jobs(given.digits)), unit="run"):
+        append(given.output, job | run(**job) | {"provenance": origin})
+    summary(read(given.output))
 
 
 # ----------------------------------------------------------------------------- recipes

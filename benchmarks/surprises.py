@@ -10,12 +10,10 @@ Appends a line a measurement to a file, and goes on where it stopped.
 
 from __future__ import annotations
 
-import argparse
 import io
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +23,7 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.lines import append, read
+from benchmarks.lines import append, left, parser
 from deepsvdd import (
     Dataset,
     DeepSVDD,
@@ -49,30 +47,17 @@ SEEDS = range(2)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.surprises",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", type=Path, help="file of JSON lines, appended to")
-    parser.add_argument(
+    options = parser("surprises", __doc__)
+    options.add_argument(
         "--only", choices=PARTS, nargs="+", default=list(PARTS), help="default: all"
     )
-    options = parser.parse_args(arguments)
-    keys = [{k: line[k] for k in line if k in KEYS} for line in read(options.output)]
-    jobs = [
-        (part, job)
-        for part in options.only
-        for job in PARTS[part][0]()
-        if {"part": part} | job not in keys
-    ]
+    given = options.parse_args(arguments)
+    jobs = [{"part": part} | job for part in given.only for job in PARTS[part][0]()]
     origin = provenance(torch.device("cpu"))
-    for part, job in tqdm(jobs, unit="measurement"):
-        line = {"part": part} | job | PARTS[part][1](**job) | {"provenance": origin}
-        append(options.output, line)
-
-
-KEYS = ("part", "way", "within", "dataset", "cue", "normal_class", "left_out", "seed")
+    for job in tqdm(left(given.output, jobs), unit="measurement"):
+        settings = {key: value for key, value in job.items() if key != "part"}
+        found = PARTS[job["part"]][1](**settings)
+        append(given.output, job | found | {"provenance": origin})
 
 
 @cache
@@ -199,6 +184,9 @@ def file_sizes(images: NDArray[np.uint8], kind: str) -> NDArray[np.float64]:
     return np.array(sizes, float)
 
 
+png, jpeg = (partial(file_sizes, kind=kind) for kind in ("PNG", "JPEG"))
+
+
 def normalized(x: NDArray[np.uint8], normal: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Bring images to bytes as Deep SVDD sees them, on the scale of the normal ones."""
     preprocessor = Preprocessor.fit(torch.tensor(normal), "gcn_l1")
@@ -245,16 +233,8 @@ def jpeg_after_gcn(set_: Dataset) -> list[float]:
     found = []
     for k in CLASSES:
         images = normalized(set_.x_test, set_.x_train[set_.y_train == k])
-        found.append(roc_auc(set_.y_test != k, file_sizes(images, "JPEG")))
+        found.append(roc_auc(set_.y_test != k, jpeg(images)))
     return found
-
-
-def png(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return file_sizes(images, "PNG")
-
-
-def jpeg(images: NDArray[np.uint8]) -> NDArray[np.float64]:
-    return file_sizes(images, "JPEG")
 
 
 CUES: dict[str, Callable[[Dataset], list[float]]] = {

@@ -9,13 +9,11 @@ and, for its column, ``pyod``.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from benchmarks.lines import append, read
+from benchmarks.lines import append, left, parser, read
 from deepsvdd import DeepSVDD, get_recipe
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import shortened
@@ -54,45 +52,32 @@ TASKS = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.tables",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("output", type=Path, help="file of JSON lines, appended to")
-    options = parser.parse_args(arguments)
+    output = parser("tables", __doc__).parse_args(arguments).output
     torch.set_num_threads(1)  # CPU seconds, not those of waiting threads
-    done = {
-        (*line["task"], line["method"], line["seed"]) for line in read(options.output)
-    }
     methods = {
         name: method
         for name, method in METHODS.items()
         if name != PYOD or importlib.util.find_spec("pyod")
     }
-    todo = [
-        (task, name, seed)
+    jobs = [
+        {"task": list(task), "method": name, "seed": seed}
         for seed, task, name in product(SEEDS, TASKS, methods)
-        if (*task, name, seed) not in done
     ]
     origin = provenance(torch.device("cpu"))
-    for task, name, seed in tqdm(todo, unit="run"):
-        x_train, x_test, y_test = split(*task, seed)
+    for job in tqdm(left(output, jobs), unit="run"):
+        x_train, x_test, y_test = split(*job["task"], job["seed"])
         start = time.process_time()
-        score = methods[name](x_train, seed)
+        score = methods[job["method"]](x_train, job["seed"])
         seconds = time.process_time() - start
-        line = {
-            "task": list(task),
+        line = job | {
             "n": len(x_train),
             "columns": x_train.shape[1],
-            "method": name,
-            "seed": seed,
             "auc": roc_auc(y_test, score(x_test)),
             "cpu_seconds": round(seconds, 3),
             "provenance": origin,
         }
-        append(options.output, line)
-    summarise(read(options.output))
+        append(output, line)
+    summarise(read(output))
 
 
 # -------------------------------------------------------------------------------- data

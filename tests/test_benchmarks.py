@@ -273,6 +273,16 @@ def test_the_true_auc_of_drawn_anomalies_is_what_was_asked_for(kind):
         assert found == pytest.approx(auc, abs=0.01)
 
 
+def test_a_job_is_done_if_a_line_has_all_of_its_settings(tmp_path):
+    lines = importlib.import_module("benchmarks.lines")
+    path = tmp_path / "lines.jsonl"
+    jobs = [{"epochs": [2, 3], "seed": seed} for seed in range(3)]
+    assert lines.left(path, jobs) == jobs  # there is no such file yet
+    lines.append(path, jobs[1] | {"auc": 0.9})
+    lines.append(path, {"seed": 2, "auc": 0.9})  # of something else
+    assert lines.left(path, jobs) == [jobs[0], jobs[2]]
+
+
 @pytest.fixture
 def surprises(tmp_path, monkeypatch):
     """Small sets of noise; in CIFAR-10's, a test image is copied and one mirrored."""
@@ -299,11 +309,15 @@ def surprises(tmp_path, monkeypatch):
         memory.cache_clear()
 
 
+def read_lines(path):
+    return importlib.import_module("benchmarks.lines").read(path)
+
+
 def test_surprises_are_measured_and_it_goes_on_where_it_stopped(surprises, tmp_path):
     path = tmp_path / "surprises.jsonl"
     only = ["--only", "copies", "without copies", "cues"]
     surprises.main([str(path), *only])
-    lines = surprises.read(path)
+    lines = read_lines(path)
     copies = {li["way"]: li["pairs"] for li in lines if li["part"] == "copies"}
     assert copies["mirrored"] == [[0.0, 4, 57, "deer", "horse"]]
     assert copies["plain"] == [[1.0, 9, 31, "truck", "automobile"]]
@@ -318,7 +332,7 @@ def test_surprises_are_measured_and_it_goes_on_where_it_stopped(surprises, tmp_p
     assert len(cues) == 2 * len(surprises.CUES)
     assert all(0 <= auc <= 1 for line in cues for auc in line["auc"])
     surprises.main([str(path), *only])
-    assert surprises.read(path) == lines
+    assert read_lines(path) == lines
 
 
 def test_the_extreme_image_is_the_one_that_sets_the_scale(surprises):
