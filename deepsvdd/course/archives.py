@@ -18,8 +18,9 @@ LARGEST_FILE = 64 * 10**6  # bytes of what is taken out of a zip
 LARGEST_TOTAL = 8 * 10**9
 MOST_FILES = 50_000
 DEEPEST = 3  # zips within zips
+PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".webp"}
 # What is taken out of a zip; of all other files, the name will do.
-READ = {".ipynb", ".txt", ".png", ".jpg", ".jpeg", ".gif", ".webp", ".zip"}
+READ = {".ipynb", ".txt", ".zip", *PICTURES}
 _BROKEN = (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError, zlib.error)
 
 

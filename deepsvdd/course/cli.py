@@ -246,7 +246,7 @@ def grade(
         Limits(**options),
         jobs,
         roster=roster,
-        book=book or out / "mark-book",
+        book=book,
         due=due,
     ):
         click.echo(line)

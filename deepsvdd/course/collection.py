@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
+from deepsvdd.course.archives import PICTURES
 from deepsvdd.course.build import release
 from deepsvdd.course.platforms import Upload, uploads
 from deepsvdd.course.roster import Roster, Student, match
@@ -354,8 +355,7 @@ def near(one: Candidate, other: Candidate) -> bool:
 
 def picture(upload: Upload) -> Path | None:
     """Return where a file is, if its name is that of a picture."""
-    suffixes = (".png", ".jpg", ".jpeg", ".gif", ".webp")
-    return upload.path if upload.file.lower().endswith(suffixes) else None
+    return upload.path if upload.file.lower().endswith(tuple(PICTURES)) else None
 
 
 def lateness(person: Person, upload: Upload, due: datetime | None) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable
@@ -11,7 +10,7 @@ from pathlib import Path
 from deepsvdd.course.collection import Found, Notice
 from deepsvdd.course.markbook import Final
 from deepsvdd.course.source import Assignment
-from deepsvdd.course.submission import picture_kind
+from deepsvdd.course.submission import data_uri, picture_kind
 from deepsvdd.course.tables import table_text
 from deepsvdd.files import sha256_of, write_text
 
@@ -146,8 +145,7 @@ def pictures_beside(found: Found) -> list[tuple[str, str]]:
         if path.stat().st_size <= LARGEST_PICTURE:
             content = path.read_bytes()
             if kind := picture_kind(content):
-                text = base64.b64encode(content).decode()
-                shown.append((path.name, f"data:{kind};base64,{text}"))
+                shown.append((path.name, data_uri(kind, content)))
     return shown
 
 

@@ -58,12 +58,12 @@ def grade_download(
         require_writable(out / f"{each.name}.csv")
         require_writable(book / f".{each.name}.csv")
     students = read_roster(roster) if roster is not None else None
-    read_books(book, assignments, wanted)
+    rows = read_books(book, assignments, wanted)
     with tempfile.TemporaryDirectory(prefix="deepsvdd-") as folder:
         into = Path(folder)
         collection = collect(download, into, assignments, wanted, students, due)
         # Wrong marks are found before the work, not after it.
-        typed(book, assignments, wanted, people_of(collection))
+        typed(rows, people_of(collection))
         results = batch.grade_all(collection.files, out, limits, jobs)
         yield from write(out, book, assignments, wanted, collection, results, students)
 
@@ -85,15 +85,12 @@ def people_of(collection: Collection) -> dict[str, list[Person]]:
 
 
 def typed(
-    book: Path,
-    assignments: list[Assignment],
-    wanted: list[Assignment],
-    people: dict[str, list[Person]],
+    rows: dict[str, list[markbook.Row]], people: dict[str, list[Person]]
 ) -> dict[str, tuple[dict[str, markbook.Entry], list[Notice], list[Person]]]:
     """Return what was typed about whom; see `deepsvdd.course.markbook.entries_of`."""
-    rows = read_books(book, assignments, wanted)
     return {
-        name: markbook.entries_of(rows[name], people.get(name, [])) for name in rows
+        name: markbook.entries_of(own, people.get(name, []))
+        for name, own in rows.items()
     }
 
 
@@ -109,7 +106,8 @@ def write(
     """Write tables, pages, the report and new rows of the mark book."""
     report = list(collection.report)
     # Read again: somebody may have typed while notebooks ran.
-    entries = typed(book, assignments, wanted, people_of(collection))
+    rows = read_books(book, assignments, wanted)
+    entries = typed(rows, people_of(collection))
     by_key = {(result.assignment, result.student): result for result in results}
     tables, lines = {}, []
     for assignment in wanted:

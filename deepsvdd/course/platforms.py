@@ -133,6 +133,11 @@ def uploads(download: Path, into: Path, assignments: list[str]) -> list[Upload]:
 # --- platforms with ids -----------------------------------------------------------
 
 
+def matched(pattern: re.Pattern[str], entry: Entry) -> re.Match[str] | None:
+    """Return what a platform wrote into the name of a folder, a zip or the file."""
+    return next(filter(None, map(pattern.fullmatch, entry.parts)), None)
+
+
 def of_moodle(entry: Entry) -> Upload | None:
     """Read a file of Moodle's download, or return None.
 
@@ -142,19 +147,17 @@ def of_moodle(entry: Entry) -> Upload | None:
     >>> upload.id, upload.name
     ('12', 'Jo Doe')
     """
-    for part in entry.parts:
-        if match := _MOODLE.fullmatch(part):
-            return Upload(
-                entry.parts,
-                entry.path,
-                "moodle",
-                match["id"] or "",
-                match["name"],
-                age=entry.modified,
-                problem=entry.problem,
-                receipt=entry.parts[-1].endswith("onlinetext.html"),
-            )
-    return None
+    match = matched(_MOODLE, entry)
+    return match and Upload(
+        entry.parts,
+        entry.path,
+        "moodle",
+        match["id"] or "",
+        match["name"],
+        age=entry.modified,
+        problem=entry.problem,
+        receipt=entry.parts[-1].endswith("onlinetext.html"),
+    )
 
 
 def of_canvas(entry: Entry) -> Upload | None:
@@ -166,19 +169,17 @@ def of_canvas(entry: Entry) -> Upload | None:
     >>> upload.id, upload.name, upload.late, upload.age
     ('12', 'doejo', 'yes', 345.0)
     """
-    for part in entry.parts:
-        if match := _CANVAS.fullmatch(part):
-            return Upload(
-                entry.parts,
-                entry.path,
-                "canvas",
-                match["id"] or match["anonymous"],
-                match["name"] or match["anonymous"],
-                late="yes" if match["late"] or match["overdue"] else "no",
-                age=float(match["attachment"] or 0),
-                problem=entry.problem,
-            )
-    return None
+    match = matched(_CANVAS, entry)
+    return match and Upload(
+        entry.parts,
+        entry.path,
+        "canvas",
+        match["id"] or match["anonymous"],
+        match["name"] or match["anonymous"],
+        late="yes" if match["late"] or match["overdue"] else "no",
+        age=float(match["attachment"] or 0),
+        problem=entry.problem,
+    )
 
 
 def of_blackboard(entry: Entry) -> Upload | None:
@@ -191,21 +192,21 @@ def of_blackboard(entry: Entry) -> Upload | None:
     >>> upload.id, upload.submitted
     ('jdoe', '2026-11-02 14:03:20')
     """
-    for part in entry.parts:
-        if match := _BLACKBOARD.fullmatch(part):
-            time = match["time"]
-            return Upload(
-                entry.parts,
-                entry.path,
-                "blackboard",
-                match["head"].rpartition("_")[2],
-                match["head"],
-                submitted=f"{time[:10]} {time[11:].replace('-', ':')}",
-                age=float(time.replace("-", "")),
-                problem=entry.problem,
-                receipt=match["file"] is None,
-            )
-    return None
+    match = matched(_BLACKBOARD, entry)
+    if match is None:
+        return None
+    time = match["time"]
+    return Upload(
+        entry.parts,
+        entry.path,
+        "blackboard",
+        match["head"].rpartition("_")[2],
+        match["head"],
+        submitted=f"{time[:10]} {time[11:].replace('-', ':')}",
+        age=float(time.replace("-", "")),
+        problem=entry.problem,
+        receipt=match["file"] is None,
+    )
 
 
 def two_names(found: list[Upload]) -> list[Upload]:

@@ -194,6 +194,11 @@ def picture_kind(content: bytes) -> str | None:
     return "image/webp" if webp else None
 
 
+def data_uri(kind_of: str, content: bytes) -> str:
+    """Return a picture as an address that holds all of it."""
+    return f"data:{kind_of};base64,{base64.b64encode(content).decode()}"
+
+
 def pictures_of(cells: list[NotebookNode]) -> tuple[list[str], list[str]]:
     """Return the pictures in text cells as data URIs, and what is wrong with others."""
     shown: dict[str, None] = {}
@@ -214,8 +219,7 @@ def pictures_of(cells: list[NotebookNode]) -> tuple[list[str], list[str]]:
                 data = b""
             known = kind_of if kind_of in SHOWN else picture_kind(data)
             if data and known:
-                text = base64.b64encode(data).decode()
-                shown[f"data:{known};base64,{text}"] = None
+                shown[data_uri(known, data)] = None
             else:
                 problems.append(f"a picture cannot be shown ({kind_of[:100]})")
     return list(shown), problems
