@@ -14,6 +14,35 @@ sys.path.insert(0, str(ROOT / "book"))
 import browser as browsers
 
 AXE = ROOT / "_build/npm/node_modules/axe-core/axe.min.js"
+# Rules that the theme breaks, and we cannot mend.
+THEME_RULES = ("label-content-name-mismatch", "region")
+# Contrast takes axe milliseconds an element, and highlighted code has thousands of them
+# in ten looks: of each look, one is examined.
+EXAMINE = """async theme => {
+  const looks = new Set();
+  for (const word of document.querySelectorAll("pre span, dt.sig span")) {
+    const own = getComputedStyle(word);
+    const ground = getComputedStyle(word.closest("pre, dt"));
+    const look = [
+      own.color, own.backgroundColor, own.fontSize, own.fontWeight, own.opacity,
+      ground.backgroundColor, ground.opacity, !!word.closest("a")
+    ].join();
+    word.toggleAttribute("data-seen", looks.has(look));
+    looks.add(look);
+  }
+  const off = Object.fromEntries(theme.map(id => [id, {enabled: false}]));
+  const contrast = {runOnly: ["color-contrast"], resultTypes: ["violations"]};
+  const others = {
+    rules: {...off, "color-contrast": {enabled: false}}, resultTypes: ["violations"]
+  };
+  const found = [
+    ...(await axe.run({exclude: ["[data-seen]"]}, contrast)).violations,
+    ...(await axe.run(others)).violations
+  ];
+  return Object.fromEntries(
+    found.map(({id, nodes}) => [id, nodes.slice(0, 3).map(n => n.html.slice(0, 200))])
+  );
+}"""
 BUILD = "from jupyter_book.cli.main import main; main()"
 
 
@@ -82,6 +111,12 @@ def watched(browser, own, **options):
     )
     yield page
     page.close()
+
+
+def findings(page):
+    """What axe finds on a page, by rule: the beginnings of up to three elements."""
+    page.add_script_tag(path=AXE)
+    return page.evaluate(EXAMINE, THEME_RULES)
 
 
 @pytest.fixture
