@@ -224,6 +224,7 @@ def test_page_is_accessible(page, site, name):
 
 def test_unreadable_code_is_found(page, site):
     page.goto(f"{site}/03-deep-svdd.html", wait_until="networkidle")
+    page.wait_for_selector("html[data-reachable]", state="attached")
     page.add_style_tag(content="pre span.k { color: #999 !important }")
     assert list(findings(page)) == ["color-contrast"]
 
