@@ -71,7 +71,11 @@ def tiff(side, bits, photometric, pixels, signs=1, samples=1):
 def test_every_level_of_16_bits_is_kept(kind, top):
     values = np.arange(1024, dtype=np.int64) * (top - 1) // 1023
     deep = values.reshape(32, 32).astype(np.uint16)
-    pixels = read_image(saved(deep, kind), (1, 32, 32))
+    if kind == "PPM":  # Pillow writes none of 16 bits before 11
+        content = b"P5 32 32 65535\n" + deep.astype(">u2").tobytes()
+    else:
+        content = saved(deep, kind)
+    pixels = read_image(content, (1, 32, 32))
     assert pixels.dtype == np.float32
     assert len(np.unique(pixels)) == len(np.unique(deep))
     np.testing.assert_array_equal(pixels[0], deep / np.float32(257))
@@ -196,7 +200,9 @@ def test_of_several_pages_the_first_is_read_and_it_is_said(kind):
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr", "LAB", "I;16"])
 def test_modes_of_colour(mode):
-    content = saved(Image.new(mode, (4, 4)), "TIFF")
+    # As such files come; Pillow before 13 cannot read its own without a compression.
+    options = {"compression": "jpeg"} if mode == "YCbCr" else {}
+    content = saved(Image.new(mode, (4, 4)), "TIFF", **options)
     assert read_image(content, (3, 4, 4)).shape == (3, 4, 4)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -100,6 +101,9 @@ def process_group() -> Iterator[None]:
         raise lost from error
     finally:
         signal.signal(signal.SIGTERM, before)
+    # Gloo's threads take Python's lock to let go of the last tensors. Torch 2.4 keeps
+    # it while it destroys the group, and would wait for them forever: they go first.
+    time.sleep(0.2)
     dist.destroy_process_group()
 
 
