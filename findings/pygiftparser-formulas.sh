@@ -7,8 +7,8 @@
 # becomes a backslash, a line break and the letter u. \nabla, \neq, \ne, \not and \nolimits
 # go the same way, and other commands keep two backslashes, a line break in TeX. Who is
 # hurt: whoever moves a quiz with formulas from Moodle into a tool built on this parser;
-# the file is accepted. Remedy: write the backslash as the HTML entity &bsol; in questions
-# of the format [html].
+# the file is accepted. Remedy: another parser; or, in a copy of the file for this tool,
+# the HTML entity &bsol; in place of each \\ (not for Moodle, which looks for \( itself).
 #
 # Output seen:
 #   gift-pegjs reads    'Is \\(\\nu = 1\\) allowed?'
