@@ -52,7 +52,9 @@ def graded(source, grade_id, grade):
     return cell
 
 
-solution = "def square(x):\n    ### BEGIN SOLUTION\n    return x * x\n    ### END SOLUTION"
+solution = (
+    "def square(x):\n    ### BEGIN SOLUTION\n    return x * x\n    ### END SOLUTION"
+)
 notebook = new_notebook(
     cells=[
         graded(solution, "square", grade=False),

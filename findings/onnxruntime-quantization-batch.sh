@@ -76,17 +76,21 @@ torch.onnx.export(
     model, (x[:2],), "m.onnx", verbose=False, dynamic_shapes={"x": {0: "batch"}}
 )
 quantize_dynamic("m.onnx", "q.onnx")
+
+
+def score(session, batch):
+    return session.run(None, {"x": batch})[0].ravel()
+
+
 images = x.numpy()
 bright = 8 * images[:1]
 for name, path in (("float32:", "m.onnx"), ("quantized:", "q.onnx")):
     session = onnxruntime.InferenceSession(path)
-
-    def score(batch):
-        return session.run(None, {"x": batch})[0].ravel()
-
-    alone = np.concatenate([score(image[None]) for image in images])
+    alone = np.concatenate([score(session, image[None]) for image in images])
     batches = [images[i : i + 16] for i in range(0, len(images), 16)]
-    company = np.concatenate([score(np.r_[batch, bright])[:-1] for batch in batches])
+    company = np.concatenate(
+        [score(session, np.r_[batch, bright])[:-1] for batch in batches]
+    )
     ordered = np.sort(alone[digit == 3])
     k = int(0.95 * len(ordered))
     threshold = (ordered[k - 1] + ordered[k]) / 2  # on no sample, but between two

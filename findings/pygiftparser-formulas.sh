@@ -20,7 +20,7 @@ trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
 "$folder/venv/bin/pip" install --quiet pygiftparser==1.1
 cd "$folder"
-npm install --silent --no-fund --no-audit gift-pegjs@1.0.2 > npm.log 2>&1 || { cat npm.log >&2; exit 1; }
+npm install --silent --no-fund --no-audit gift-pegjs@1.0.2 > /dev/null
 venv/bin/python - <<'PY'
 import html
 import io
@@ -37,7 +37,9 @@ READ = (
 
 
 def with_pegjs(gift):
-    run = subprocess.run(["node", "-e", READ], input=gift, stdout=-1, text=True, check=True)
+    run = subprocess.run(
+        ["node", "-e", READ], input=gift, capture_output=True, text=True, check=True
+    )
     return html.unescape(json.loads(run.stdout)[0]["stem"]["text"])
 
 
