@@ -31,6 +31,7 @@ from deepsvdd.version import __version__ as __version__
 if TYPE_CHECKING:
     from deepsvdd.core._engine.distributed import process_group as process_group
     from deepsvdd.core.architecture import check_architecture as check_architecture
+    from deepsvdd.core.deep_sad import DeepSAD as DeepSAD
     from deepsvdd.core.estimator import DeepSVDD as DeepSVDD
     from deepsvdd.core.loop import optimise as optimise
     from deepsvdd.core.networks import Autoencoder as Autoencoder
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from deepsvdd.core.recipes import Phase as Phase
     from deepsvdd.core.recipes import Recipe as Recipe
     from deepsvdd.core.recipes import get_recipe as get_recipe
+    from deepsvdd.core.saved import load_detector as load_detector
     from deepsvdd.core.training import Hypersphere as Hypersphere
     from deepsvdd.core.training import pretrain_autoencoder as pretrain_autoencoder
     from deepsvdd.core.training import pretrain_autoencoders as pretrain_autoencoders
@@ -60,6 +62,8 @@ if TYPE_CHECKING:
     from deepsvdd.errors import DataUnavailableError as DataUnavailableError
     from deepsvdd.errors import FewSamplesWarning as FewSamplesWarning
     from deepsvdd.errors import ModelFileError as ModelFileError
+    from deepsvdd.errors import NotCalibratedError as NotCalibratedError
+    from deepsvdd.errors import OverlapWarning as OverlapWarning
     from deepsvdd.errors import ProcessLostError as ProcessLostError
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
     from deepsvdd.errors import UnreadableImageError as UnreadableImageError
@@ -71,12 +75,15 @@ _HOMES = {
     "CollapseWarning": "errors",
     "DataUnavailableError": "errors",
     "Dataset": "datasets.splits",
+    "DeepSAD": "core.deep_sad",
     "DeepSVDD": "core.estimator",
     "FewSamplesWarning": "errors",
     "Hypersphere": "core.training",
     "ImageArray": "datasets.images",
     "ImageFolder": "datasets.images",
     "ModelFileError": "errors",
+    "NotCalibratedError": "errors",
+    "OverlapWarning": "errors",
     "Phase": "core.recipes",
     "Preprocessor": "core.preprocessing",
     "ProcessLostError": "errors",
@@ -90,6 +97,7 @@ _HOMES = {
     "get_recipe": "core.recipes",
     "global_contrast_normalization": "core.preprocessing",
     "load_dataset": "datasets.loading",
+    "load_detector": "core.saved",
     "one_vs_rest": "datasets.splits",
     "pretrain_autoencoder": "core.training",
     "pretrain_autoencoders": "core.training",
@@ -106,7 +114,7 @@ _MODULES = {
     name: f"core.{name}"
     for name in (
         *("preprocessing", "networks", "objectives", "recipes", "training"),
-        *("metrics", "evaluation", "estimator", "plots"),
+        *("metrics", "evaluation", "estimator", "conformal", "plots"),
     )
 }
 _ROOMS = ("datasets", "core", "reproduction", "adversarial")

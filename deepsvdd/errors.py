@@ -34,6 +34,19 @@ class ModelFileError(ValueError):
     """A model file that is truncated, tampered with, or of another format."""
 
 
+class NotCalibratedError(ValueError):
+    """A promise is asked of a detector that has seen no held-out samples yet."""
+
+
+class OverlapWarning(UserWarning):
+    """Samples that a detector has seen before: p-values promise nothing of them.
+
+    A sample of the training data has too low a score, one of the calibration data is
+    compared with itself. Samples are known by their values: in tables of few distinct
+    rows, equal ones come by chance, and do no harm.
+    """
+
+
 class CollapseWarning(UserWarning):
     """The network maps (nearly) all training data to one point.
 

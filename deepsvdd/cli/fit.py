@@ -1,8 +1,9 @@
-"""``deepsvdd fit``: train on images or arrays of one's own, without labels."""
+"""``deepsvdd fit``: train on images or arrays of one's own, with few labels or none."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,21 @@ import torch
 
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.inputs import (
+    input_files,
     kind_of,
     read_array,
+    read_batches,
     readable,
     refuse_idle,
     usable_rows,
 )
+from deepsvdd.cli.labels import labels_of, read_labels
 from deepsvdd.cli.left_out import LeftOut, strict
 from deepsvdd.cli.tables import read_table
 from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.distributed import process_group, rank
+from deepsvdd.core.deep_sad import DeepSAD
+from deepsvdd.core.detector import Detector
 from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.networks import NETWORKS, build_autoencoder, default_network
 from deepsvdd.core.recipes import RECIPES
@@ -70,6 +76,21 @@ from deepsvdd.files import refuse_output_as_input, require_writable
     help="ν, the share of training data outside, and so flagged.",
 )
 @click.option(
+    "--labels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="CSV with the columns sample and label (1 normal, -1 anomaly): Deep SAD.",
+)
+@click.option(
+    "--eta",
+    type=float,
+    help="η, the weight of a labelled sample, with --labels.  [default: 1]",
+)
+@click.option(
+    "--calibrate",
+    type=click.Path(exists=True, path_type=Path),
+    help="Held-out normal samples, for p-values and promised false alarms.",
+)
+@click.option(
     "--n_members",
     default=1,
     show_default=True,
@@ -91,12 +112,16 @@ def command(input: Path, model: Path, **options: Any) -> None:
 
     INPUT is a folder with images (subfolders too), an .npy or .npz file with images
     (n, h, w) or (n, c, h, w) or vectors (n, d), or a table of numbers (.csv, .parquet)
-    with column names. All of it counts as normal. Files and rows that cannot be used
-    are named and left out, and the exit status is then 3.
+    with column names. All of it counts as normal, but for anomalies that --labels
+    names, by the names of samples in the output of score. Files and rows that cannot be
+    used are named and left out, and the exit status is then 3.
 
     \b
     deepsvdd fit good_parts/ parts.safetensors --size 32 --n_members 3
     deepsvdd score parts.safetensors new_parts/ --resize -o scores.csv
+    With known anomalies among the images, and p-values from other good ones:
+      deepsvdd fit parts/ p.safetensors --labels labels.csv --calibrate more_good/
+      deepsvdd score p.safetensors new_parts/ --resize --p_values
     More images than memory, two processes (one a GPU, if there are GPUs):
       torchrun --nproc_per_node 2 -m deepsvdd fit images/ m.safetensors --stream
     """
@@ -104,7 +129,9 @@ def command(input: Path, model: Path, **options: Any) -> None:
     folder = model.with_name(model.name + ".checkpoints")
     reading = {name: options.pop(name) for name in ("size", "grey", "key", "stream")}
     left_out = LeftOut(options.pop("strict"), "files" if input.is_dir() else "samples")
-    detector = DeepSVDD(
+    labels, held_out = options.pop("labels"), options.pop("calibrate")
+    detector = build(
+        labels is not None,
         random_state=options.pop("seed"),
         checkpoint_dir=folder if every else None,
         checkpoint_every=every or 1,
@@ -113,16 +140,23 @@ def command(input: Path, model: Path, **options: Any) -> None:
     )
     detector.check_parameters()
     resolve_device(options["device"])
+    given = read_labels(labels) if labels else None
     source = open_source(input, options["network"], **reading)
     require_writable(model)
     files = (*source.files, *source.left_out) if isinstance(source, ImageFolder) else ()
-    refuse_output_as_input(model, input, *files)
+    others = [path for path in (labels, held_out) if path]
+    if held_out:
+        others += input_files(held_out)
+    refuse_output_as_input(model, input, *files, *others)
     with process_group():
         first = rank() == 0
-        data, n = normal_data(source, left_out, reading["stream"], input)
-        detector.fit(data)
+        data, names, n = normal_data(source, left_out, reading["stream"], input)
+        y = (labels_of(names, given, labels),) if given else ()
+        detector.fit(data, *y)
     if not first:
         return
+    if held_out:
+        n += calibrate(detector, held_out, left_out, reading["key"])
     detector.save(model)
     shutil.rmtree(folder, ignore_errors=True)
     shape = "×".join(map(str, detector.input_shape_))
@@ -130,7 +164,59 @@ def command(input: Path, model: Path, **options: Any) -> None:
         f"{model}: {detector.network_} for samples of {shape}, "
         f"{len(detector.members_)} member(s), threshold {detector.threshold_:.6g}"
     )
+    if given:
+        counts = detector.label_counts_.items()
+        click.echo(f"labels: {', '.join(f'{count} {name}' for name, count in counts)}")
+    if held_out:
+        click.echo(f"calibrated on {len(detector.calibration)} samples of '{held_out}'")
     left_out.finish(n)
+
+
+def build(supervised: bool, **options: Any) -> Any:
+    """Choose the estimator by whether there are labels, and make it."""
+    eta = options.pop("eta")
+    if not supervised:
+        if eta is not None:
+            raise ValueError(f"eta must go with --labels; got {eta}: leave it out")
+        return DeepSVDD(**options)
+    objective = options.pop("objective")
+    if objective != "one-class":
+        raise ValueError(
+            f"objective must be one-class with --labels; got {objective!r}"
+        )
+    share = options.pop("nu")
+    return DeepSAD(contamination=share, eta=1.0 if eta is None else eta, **options)
+
+
+def calibrate(
+    detector: Detector, path: Path, left_out: LeftOut, key: str | None
+) -> int:
+    """Calibrate on held-out samples, without what cannot be used; count all of them."""
+    columns = getattr(detector, "feature_names_in_", None)
+    reader = read_batches(
+        path,
+        input_files(path),
+        detector.input_shape_,
+        None if columns is None else list(columns),
+        left_out,
+        key=key if path.suffix.lower() == ".npz" else None,
+        resize=kind_of(path) == "images",
+    )
+    batches = list(reader)
+    parts = [batch.samples for batch in batches if batch.usable.any()]
+    if not parts:
+        raise ValueError(f"calibrate must hold usable samples; got none in '{path}'")
+    detector.calibrate(
+        np.concatenate(parts) if isinstance(parts[0], np.ndarray) else joined(parts)
+    )
+    return sum(len(batch.names) for batch in batches)
+
+
+def joined(tables: list[Any]) -> Any:
+    """Put tables of the same columns together."""
+    import pandas as pd
+
+    return pd.concat(tables)
 
 
 def open_source(
@@ -167,16 +253,19 @@ def open_source(
 
 def normal_data(
     source: Any, left_out: LeftOut, stream: bool, path: Path
-) -> tuple[Any, int]:
-    """Return training data, without what cannot be used, and how many there were.
+) -> tuple[Any, Sequence[str], int]:
+    """Return training data without what cannot be used, its names, and how many it was.
 
     Images to be streamed are read once before, so that no bad one ends the training.
     """
     if not isinstance(source, ImageFolder):
+        n = len(source)
+        index = getattr(source, "index", range(n))  # a table's rows may have names
         if stream:  # vectors are not
-            return ImageArray(source) if source.ndim > 2 else source, len(source)
+            data = ImageArray(source) if source.ndim > 2 else source
+            return data, list(map(str, index)), n
         usable = usable_rows(source, path, left_out)
-        return source[usable], len(source)
+        return source[usable], [str(index[i]) for i in np.flatnonzero(usable)], n
     files = dict.fromkeys(source.files, "") | source.left_out
     images: list[Any] = []
     source.files = []
@@ -190,4 +279,5 @@ def normal_data(
         raise ValueError(
             f"'{path}' must hold at least 2 readable images; got {len(source)}{reasons}"
         )
-    return (source if stream else np.stack(images)), len(files)
+    names = [str(file.relative_to(path)) for file in source.files]
+    return (source if stream else np.stack(images)), names, len(files)

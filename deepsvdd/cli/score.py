@@ -14,7 +14,9 @@ import numpy as np
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.inputs import Batch, input_files, kind_of, read_batches
 from deepsvdd.cli.left_out import LeftOut, strict, warn
-from deepsvdd.core.estimator import DeepSVDD
+from deepsvdd.core.conformal import conformal_p_values
+from deepsvdd.core.detector import Detector
+from deepsvdd.core.saved import load_detector
 from deepsvdd.errors import UnscorableError
 from deepsvdd.files import (
     growing_text,
@@ -31,6 +33,17 @@ UNSCORED = "unscored"  # the label of what has no score
 @click.argument("input", type=click.Path(exists=True, path_type=Path))
 @click.option("-o", "--output", type=shared.output_path(), help="CSV file to write.")
 @click.option("--threshold", type=float, help="Score above which: an anomaly.")
+@click.option(
+    "--false_alarms",
+    type=float,
+    help="Threshold that promises at most this share of false alarms, with 95 % "
+    "confidence; for a calibrated model.",
+)
+@click.option(
+    "--p_values",
+    is_flag=True,
+    help="Add the column p_value; for a calibrated model (fit --calibrate).",
+)
 @click.option("--key", help="Array in an .npz (x_test, x or X if not given).")
 @click.option("--resize", is_flag=True, help="Resize image files to the model's size.")
 @strict
@@ -40,6 +53,8 @@ def command(
     input: Path,
     output: Path | None,
     threshold: float | None,
+    false_alarms: float | None,
+    p_values: bool,
     key: str | None,
     resize: bool,
     strict: bool,
@@ -50,7 +65,8 @@ def command(
     INPUT is an .npy or .npz file, a table (.csv, .parquet) with the columns that the
     model was trained on, an image, or a folder with images (subfolders too). Larger
     scores are more anomalous; the label compares the score with the threshold that
-    training left in the model, or with yours.
+    training left in the model, or with yours. A p-value is the chance that a normal
+    sample scores as high, as far as the samples of calibration tell.
 
     Rows are written as they come, to standard output or to OUTPUT.part, which becomes
     OUTPUT when all are there. What cannot be read or scored has an empty score and the
@@ -62,12 +78,16 @@ def command(
     """
     if threshold is not None and math.isnan(threshold):
         raise ValueError(f"threshold must be a number; got {threshold}")
+    if threshold is not None and false_alarms is not None:
+        raise ValueError("threshold must go without false_alarms, which finds one")
     left_out = LeftOut(strict, "files" if kind_of(input) == "images" else "samples")
     files = input_files(input)
     if output:
         check_output(output, model, input, *files)
-    detector = DeepSVDD.load(model, device=device)
-    if threshold is None:
+    detector = load_detector(model, device=device)
+    if false_alarms is not None:
+        threshold = detector.threshold_for(false_alarms)
+    elif threshold is None:
         threshold = detector.threshold_
     columns = getattr(detector, "feature_names_in_", None)
     batches = read_batches(
@@ -79,7 +99,7 @@ def command(
         key=key,
         resize=resize,
     )
-    table = Table(detector, threshold, left_out)
+    table = Table(detector, threshold, left_out, p_values)
     parts = table.parts(batches, input)
     if output is None:
         for text in parts:
@@ -109,10 +129,18 @@ class Table:
         Lines, those with a score, and those above the threshold.
     """
 
-    def __init__(self, detector: DeepSVDD, threshold: float, left_out: LeftOut) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        threshold: float,
+        left_out: LeftOut,
+        p_values: bool = False,
+    ) -> None:
         self.detector = detector
         self.threshold = threshold
         self.left_out = left_out
+        # Asked for now: what is wrong is said before anything is scored.
+        self.held_out = detector.calibration.scores if p_values else None
         self.n_rows = self.n_scored = self.n_anomalies = 0
 
     def parts(self, batches: Iterable[Batch], input: Path) -> Iterator[str]:
@@ -123,7 +151,8 @@ class Table:
         ValueError
             If there is none in the end.
         """
-        text = csv_line("sample", "score", "label")
+        more = [] if self.held_out is None else ["p_value"]
+        text = csv_line("sample", "score", *more, "label")
         for batch in batches:
             text += self._lines(batch)
             if self.n_scored:
@@ -154,11 +183,17 @@ class Table:
         self.n_scored += int(scored.sum())
         self.n_anomalies += int(anomalous.sum())
         labels = np.where(anomalous, "anomaly", np.where(scored, "normal", UNSCORED))
-        return "".join(
-            csv_line(name, f"{score:.9g}" if fine else "", label)
-            for name, score, fine, label in zip(
-                batch.names, scores, scored, labels, strict=True
+        columns = [
+            [f"{s:.9g}" if fine else "" for s, fine in zip(scores, scored, strict=True)]
+        ]
+        if self.held_out is not None:
+            p = conformal_p_values(scores, self.held_out)
+            columns.append(
+                [f"{v:.6g}" if fine else "" for v, fine in zip(p, scored, strict=True)]
             )
+        return "".join(
+            csv_line(*fields)
+            for fields in zip(batch.names, *columns, labels, strict=True)
         )
 
 

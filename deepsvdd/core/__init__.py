@@ -19,11 +19,18 @@ collapse       the check whether training has collapsed
 trainer        builds, initializes, pretrains and trains the networks of a detector
 metrics        AUC, average precision, false alarms, intervals
 input_checks   what users may give to the estimator: parameters and samples
+known          labels and weights of training samples
+fingerprints   hashes of samples, by which a detector knows those that it has seen
 scoring        anomaly scores of one network or several, and the threshold
-estimator      ``DeepSVDD``, scikit-learn's way to use all this
+conformal      promises from held-out scores: p-values, discoveries, thresholds
 model_schema   what a model file must hold, checked wherever one is read
 model_file     what of a fitted detector is stored in its file, and back
 model_tar      the authors' own model files, read
+calibrated     what calibration adds to a detector
+detector       what both estimators share
+estimator      ``DeepSVDD``, scikit-learn's way to use all this
+deep_sad       ``DeepSAD``, the same with labels
+saved          model files of either estimator
 evaluation     a detector's test results, and the control that was never trained
 plots          pictures of images, scores, training and representations
 ============== =====================================================================

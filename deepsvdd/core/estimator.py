@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator, OutlierMixin
-from sklearn.utils.validation import check_is_fitted
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
-from deepsvdd.core._engine.devices import channels_last, resolve_device
-from deepsvdd.core._engine.distributed import gathered, rank, share
-from deepsvdd.core._engine.feeds import Feed, InMemory, Stream
+from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.isolation import usual_modes
-from deepsvdd.core._engine.portable import PortableState
-from deepsvdd.core._engine.stacking import trains_at_once
-from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
-from deepsvdd.core.model_file import read_detector, rebuilt_member, write_detector
+from deepsvdd.core.detector import Detector
+from deepsvdd.core.input_checks import Samples
+from deepsvdd.core.known import NOTHING
+from deepsvdd.core.model_file import rebuilt_member
 from deepsvdd.core.model_tar import read_model_tar
-from deepsvdd.core.networks import check_network, default_network
-from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
-from deepsvdd.core.recipes import Recipe, get_recipe, is_whole
-from deepsvdd.core.scoring import (
-    check_scores,
-    check_threshold,
-    rounding_of,
-    scores_of,
-    threshold_between,
-)
-from deepsvdd.core.trainer import OTHER_START, Trainer, recipe_for, seeds_of
-from deepsvdd.core.training import SCORING_BATCH, represent
+from deepsvdd.core.recipes import Recipe, get_recipe
+from deepsvdd.core.scoring import threshold_between as threshold_between
 
 
-class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
+class DeepSVDD(Detector):
     """Deep Support Vector Data Description (Ruff et al., ICML 2018).
 
     Learns a network φ that maps normal data close to a center c, and scores a sample
@@ -151,7 +134,7 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
     >>> detector.anomaly_score(threes.x_test)  # doctest: +SKIP
     """
 
-    _undecided = False  # whether a parameter has taken the threshold's ground away
+    kind = "DeepSVDD"
 
     def __init__(
         self,
@@ -196,7 +179,9 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
 
     # ------------------------------------------------------------------ training
 
-    def fit(self, X: Samples, y: object = None) -> DeepSVDD:
+    def fit(
+        self, X: Samples, y: object = None, sample_weight: ArrayLike | None = None
+    ) -> DeepSVDD:
         """Train on normal data.
 
         Under ``torchrun`` (within :func:`deepsvdd.process_group`) several processes
@@ -211,7 +196,11 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
             streamed: read while training. So is a memory-mapped array of more than 2²⁸
             pixels; a smaller one is read whole.
         y : ignored
-            For scikit-learn's conventions.
+            For scikit-learn's conventions; :class:`~deepsvdd.DeepSAD` learns from it.
+        sample_weight : array of shape (n,), optional
+            Numbers from 0 on: how often each sample counts in losses, center, radius
+            and threshold, beside the others. One of weight 0 might as well not be
+            there. Extrema, and the statistics of "standard", count all others alike.
 
         Returns
         -------
@@ -227,308 +216,7 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
         TrainingDivergedError
             If the loss becomes NaN or infinite.
         """
-        self.check_parameters()
-        device = resolve_device(self.device)
-        before = dict(self.__dict__)
-        try:
-            self._fit(X, device)
-        except BaseException:  # Ctrl-C as well: what was fitted before stays whole
-            self.__dict__ = before
-            raise
-        return self
-
-    @usual_modes()
-    def _fit(self, X: Samples, device: torch.device) -> None:
-        """Set the fitted attributes, one after the other."""
-        # Those of an earlier fit: images have none.
-        self.__dict__.pop("feature_names_in_", None)
-        former = getattr(self, "input_shape_", None)
-        samples = self._samples(X, reset=True)
-        starts = getattr(self, "members_", []) if self.warm_start else []
-        if starts and former not in (None, self.input_shape_):
-            raise ValueError(OTHER_START)
-        self.network_ = self._network_name()
-        check_network(self.network_, self.input_shape_)  # before all is read
-        n: int = len(samples)  # type: ignore[arg-type]
-        self.recipe_ = recipe_for(self.recipe, self.network_, n, self.n_members)
-        # Networks that are kept know one scale: that of their extrema.
-        kept = getattr(self, "preprocessor_", None) if starts else None
-        self.preprocessor_ = kept or self._fit_preprocessor(samples)
-        if self.preprocessor_.method != self._preprocessing_method():
-            raise ValueError(OTHER_START)
-        feed = self._feed(samples, device)
-        jobs = [
-            (seed, starts[index] if index < len(starts) else None)
-            for index, seed in enumerate(seeds_of(self.random_state, self.n_members))
-        ]
-        at_once = len(jobs) if trains_at_once(device) else 1
-        trainer = Trainer.of(self)
-        self.members_ = [
-            member
-            for first in range(0, len(jobs), at_once)
-            for member in trainer.fit(feed, jobs[first : first + at_once])
-        ]
-        self._set_threshold(samples)
-
-    def _fit_preprocessor(self, samples: Tensor | Dataset[Any]) -> Preprocessor:
-        """Compute the extrema of the training data."""
-        if isinstance(samples, Tensor):
-            return Preprocessor.fit(samples, self._preprocessing_method())
-        raw = self._stream(samples, None, torch.device("cpu"))
-        return Preprocessor.fit(
-            raw.in_order(SCORING_BATCH), self._preprocessing_method()
-        )
-
-    def _feed(self, samples: Tensor | Dataset[Any], device: torch.device) -> Feed:
-        """Preprocess the samples on the device, or prepare to do so batch by batch."""
-        if not isinstance(samples, Tensor):
-            return self._stream(samples, self.preprocessor_, device)
-        x = self.preprocessor_(samples)
-        if self.preprocessor_.method == "standard":
-            x = without_tails(x)  # of what is trained on; scored is all as it is
-        return InMemory(channels_last(x.float().to(device)))
-
-    def _stream(
-        self,
-        images: Dataset[Any],
-        preprocessor: Preprocessor | None,
-        device: torch.device,
-    ) -> Stream:
-        return Stream(images, self.input_shape_, preprocessor, device, self.n_workers)
-
-    # ------------------------------------------------------------------- scoring
-
-    def anomaly_score(self, X: Samples) -> NDArray[np.float64]:
-        """Score samples; larger is more anomalous.
-
-        Parameters
-        ----------
-        X : array, Tensor or ``torch.utils.data.Dataset``, as in :meth:`fit`
-            A single image (h, w) or (c, h, w) may go without its first axis.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-            ‖φ(x) − c‖² (the paper's Equation 5), minus R² for the soft-boundary
-            objective. With several members: the mean of ‖φ(x) − c‖, each divided by its
-            mean over the training data.
-
-        Raises
-        ------
-        ValueError
-            If X is unusable; or, an :class:`~deepsvdd.UnscorableError`, if a
-            score is no finite number, which no threshold can label: the sample is so
-            far from the training data that its score overflows.
-        """
-        check_is_fitted(self)
-        return check_scores(self._score(self._samples(X, reset=False)))
-
-    @usual_modes()
-    def _score(
-        self, samples: Tensor | Dataset[Any], shared: bool = False
-    ) -> NDArray[np.float64]:
-        """Score samples (n, ...); shared, of several processes each scores a part."""
-        batches = self._preprocessed(samples, shared)
-        scores = torch.cat([scores_of(self.members_, x) for x in batches]).double()
-        if shared:
-            scores = gathered(scores, len(samples))  # type: ignore[arg-type]
-        return scores.cpu().numpy()
-
-    def score_samples(self, X: Samples) -> NDArray[np.float64]:
-        """Return the negative anomaly score (n,): larger is more normal."""
-        return -self.anomaly_score(X)
-
-    def decision_function(self, X: Samples) -> NDArray[np.float64]:
-        """Return ``threshold_`` minus the anomaly score (n,): negative for outliers.
-
-        Raises
-        ------
-        ValueError
-            As :meth:`anomaly_score`; or if ``contamination`` was changed after ``fit``.
-        """
-        check_is_fitted(self)
-        check_threshold(self)
-        return self.score_samples(X) - self.offset_
-
-    def predict(self, X: Samples) -> NDArray[np.int64]:
-        """Return +1 for normal samples and −1 for outliers, shape (n,)."""
-        return np.where(self.decision_function(X) >= 0, 1, -1)
-
-    @usual_modes()
-    def represent(self, X: Samples, member: int = 0) -> NDArray[np.floating]:
-        """Return the representations φ(x) of one member's network, shape (n, d).
-
-        Raises
-        ------
-        ValueError
-            If there is no such member.
-        """
-        check_is_fitted(self)
-        if not (is_whole(member) and 0 <= member < len(self.members_)):
-            last = len(self.members_) - 1
-            raise ValueError(
-                f"member must be a whole number from 0 to {last}; got {member!r}"
-            )
-        encoder = self.members_[member].encoder
-        batches = self._preprocessed(self._samples(X, reset=False))
-        return torch.cat([represent(encoder, x) for x in batches]).cpu().numpy()
-
-    @property
-    def offset_(self) -> float:
-        """Score of the decision boundary by scikit-learn's sign."""
-        return -self.threshold_
-
-    def _preprocessed(
-        self, samples: Tensor | Dataset[Any], shared: bool = False
-    ) -> Iterator[Tensor]:
-        """Yield batches ready for the networks, so that memory use stays bounded."""
-        device = self.members_[0].center.device
-        size = at_a_time(SCORING_BATCH, self.input_shape_)
-        if isinstance(samples, Tensor):
-            own = share(samples) if shared else samples
-            for batch in own.split(size):
-                yield channels_last(self.preprocessor_(batch.to(device)))
-            return
-        stream = self._stream(samples, self.preprocessor_, device)
-        indices = torch.arange(len(stream))
-        own = share(indices) if shared else indices
-        yield from stream.read(own.split(size))
-
-    def _set_threshold(self, samples: Tensor | Dataset[Any]) -> None:
-        """Fix the decision boundary from the parameters and the training scores."""
-        self._undecided = False
-        if self.threshold is not None:
-            self.threshold_ = float(self.threshold)
-            return
-        auto = self.contamination == "auto"
-        fraction = self.nu if auto else float(self.contamination)
-        scores = self._score(samples, shared=True)
-        self.threshold_ = threshold_between(
-            scores, fraction, rounding_of(self.members_)
-        )
-
-    def set_params(self, **params: Any) -> DeepSVDD:
-        """Set parameters, for the next ``fit``; a threshold takes effect at once.
-
-        After a change of ``contamination``, whose threshold needs the training data,
-        labels are refused until the next ``fit``.
-        """
-        before = repr((self.threshold, self.contamination))  # of arrays, too
-        super().set_params(**params)
-        changed = repr((self.threshold, self.contamination)) != before
-        if changed and hasattr(self, "members_"):
-            self._undecided = self.threshold is None
-            if self.threshold is not None:
-                check_parameters(self)
-                self.threshold_ = float(self.threshold)
-        return self
-
-    # ---------------------------------------------------------------- validation
-
-    def check_parameters(self) -> None:
-        """Check all parameters but the data's; ``fit`` does it too.
-
-        Raises
-        ------
-        ValueError
-            Naming a parameter, what it may be, and what it is.
-        """
-        check_parameters(self)
-
-    def _network_name(self) -> str:
-        if isinstance(self.network, nn.Module):
-            return "custom"
-        return (
-            default_network(self.input_shape_)
-            if self.network == "auto"
-            else self.network
-        )
-
-    def _preprocessing_method(self) -> str:
-        if self.preprocessing != "auto":
-            return self.preprocessing
-        return "standard" if len(self.input_shape_) == 1 else "gcn_l1"
-
-    def _samples(self, X: Samples, reset: bool) -> Tensor | Dataset[Any]:
-        """Validate data; return a tensor (n, c, h, w) or (n, d) on the CPU.
-
-        Images to be streamed are returned as they are; only the first are looked at.
-        """
-        samples, shape = check_samples(self, X, None if reset else self.input_shape_)
-        if reset:
-            self.input_shape_: tuple[int, ...] = shape
-            self.n_features_in_ = math.prod(shape)
-        return samples
-
-    def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that images are welcome too."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        return tags
-
-    # --------------------------------------------------------------- persistence
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one file, safetensors with JSON metadata.
-
-        Parameters
-        ----------
-        path : path-like
-            For example ``model.safetensors``. Written whole or not at all.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        ValueError
-            If ``contamination`` was changed after ``fit``.
-        """
-        check_is_fitted(self)
-        check_threshold(self)
-        if rank() == 0:  # one of several processes writes for all
-            write_detector(path, self.get_params(deep=False), vars(self))
-
-    @classmethod
-    @usual_modes()
-    def load(
-        cls,
-        path: str | PathLike[str],
-        *,
-        network: nn.Module | None = None,
-        device: str = "auto",
-    ) -> DeepSVDD:
-        """Read a model written by :meth:`save`.
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-        network : Module, optional
-            The encoder's architecture, for a model with a network of your own only.
-        device : str, default="auto"
-            Where to score.
-
-        Returns
-        -------
-        DeepSVDD
-            Fitted; it gives the very scores that the saved one gave.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ModelFileError
-            If the file is truncated, altered, foreign or of a later version, or does
-            not fit ``network``.
-        ValueError
-            If a network is given for a model with one of the package's own.
-        """
-        parameters, fitted = read_detector(
-            path, network, resolve_device(device), cls().get_params(deep=False)
-        )
-        detector = cls(**parameters).set_params(device=device)
-        detector.__dict__.update(fitted)
-        return detector
+        return self._fit_whole(X, None, sample_weight)
 
     @classmethod
     @usual_modes()
@@ -569,7 +257,7 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
         samples = model._samples(X, reset=True)
         model.network_ = model._network_name()
         model.recipe_ = get_recipe("paper", model.network_)
-        model.preprocessor_ = model._fit_preprocessor(samples)
+        model._measure(samples, NOTHING)
         member = rebuilt_member(
             model.network if model.network_ == "custom" else model.network_,
             model.input_shape_,
@@ -582,5 +270,5 @@ class DeepSVDD(PortableState, OutlierMixin, BaseEstimator):
         model.members_ = [member]
         d2 = [member.squared_distances(x) for x in model._preprocessed(samples)]
         member.mean_distance = torch.cat(d2).sqrt().mean().item()
-        model._set_threshold(samples)
+        model._set_threshold(samples, NOTHING)
         return model

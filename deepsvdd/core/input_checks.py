@@ -34,17 +34,25 @@ def check_parameters(detector: Any) -> None:
     ValueError
         Naming a parameter, what it may be, and what it is.
     """
-    require(
-        "objective", is_one_of(detector.objective, OBJECTIVES), OBJECTIVES, detector
-    )
-    valid = is_number(detector.nu) and 0 < detector.nu <= 1
-    require("nu", valid, "a number in (0, 1]", detector)
+    supervised = hasattr(detector, "eta")  # Deep SAD, which has neither of the others
+    if supervised:
+        for name in ("eta", "eps"):
+            value = getattr(detector, name)
+            valid = is_number(value) and 0 < value < math.inf
+            require(name, valid, "a positive number", detector)
+    else:
+        valid = is_one_of(detector.objective, OBJECTIVES)
+        require("objective", valid, OBJECTIVES, detector)
+        valid = is_number(detector.nu) and 0 < detector.nu <= 1
+        require("nu", valid, "a number in (0, 1]", detector)
     valid = is_whole(detector.n_members) and detector.n_members >= 1
     require("n_members", valid, "a whole number from 1 on", detector)
-    valid = is_one_of(detector.contamination, ("auto",)) or (
-        is_number(detector.contamination) and 0 < detector.contamination <= 0.5
-    )
-    require("contamination", valid, "'auto' or a number in (0, 0.5]", detector)
+    valid = is_number(detector.contamination) and 0 < detector.contamination <= 0.5
+    domain = "a number in (0, 0.5]"
+    if not supervised:  # "auto" is ν
+        valid = valid or is_one_of(detector.contamination, ("auto",))
+        domain = f"'auto' or {domain}"
+    require("contamination", valid, domain, detector)
     valid = detector.threshold is None or (
         is_number(detector.threshold) and math.isfinite(detector.threshold)
     )

@@ -41,7 +41,7 @@ COLUMNS = ("epoch", "loss", "radius", "learning_rate", "seconds")
 
 def optimise(
     module: nn.Module,
-    loss_function: Callable[[Tensor], Tensor],
+    loss_function: Callable[..., Tensor],
     x: Tensor | Feed,
     phase: Phase,
     *,
@@ -52,6 +52,7 @@ def optimise(
     on_epoch: Callable[[int], Any] | None = None,
     checkpoint: Checkpoint | None = None,
     state: dict[str, Tensor] | None = None,
+    beside: Sequence[Tensor] = (),
 ) -> list[History]:
     """Minimize a loss over a module's parameters.
 
@@ -84,6 +85,9 @@ def optimise(
         Saves the state of the phase, and goes on from one that was saved.
     state : dict of Tensor, optional
         What else belongs to the state; restored in place.
+    beside : sequence of Tensor of shape (n,), optional
+        What is known of the samples beside their values, such as labels or weights: the
+        loss function gets the batch's part of each as further arguments.
 
     Returns
     -------
@@ -126,7 +130,7 @@ def optimise(
         for epoch in bar:
             start, rate = time.perf_counter(), run.learning_rate
             module.train()  # after a callback that may have evaluated it
-            losses = run.epoch(step, feed, phase)
+            losses = run.epoch(step, feed, phase, beside)
             for loss in losses:
                 check_finite(loss, title, epoch, rate)
             radii = spread(on_epoch(epoch) if on_epoch else 0.0, len(losses))
@@ -222,14 +226,14 @@ class Run:
         """Present learning rate."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def step(self, loss_function: Callable[[Tensor], Tensor]) -> Callable[..., None]:
+    def step(self, loss_function: Callable[..., Tensor]) -> Callable[..., None]:
         """Build the step: gradient of the loss of a batch, Adam, loss to the total."""
         optimizer, sum_of_losses = self.optimizer, self.total
         parallel_loss = data_parallel(self.module, loss_function)
 
-        def step(batch: Tensor, weight: float = 1.0) -> None:
+        def step(batch: Tensor, *beside: Tensor, weight: float = 1.0) -> None:
             optimizer.zero_grad(set_to_none=True)
-            loss = parallel_loss(batch)  # () or (M,)
+            loss = parallel_loss(batch, *beside)  # () or (M,)
             # Networks of a stack share no weights: the sum's gradient is each one's.
             (loss.sum() * weight).backward()
             optimizer.step()
@@ -238,7 +242,13 @@ class Run:
         gpu = self.total.device.type == "cuda"
         return ReplayedStep(step) if gpu and n_processes() == 1 else step
 
-    def epoch(self, step: Callable[..., None], feed: Feed, phase: Phase) -> list[float]:
+    def epoch(
+        self,
+        step: Callable[..., None],
+        feed: Feed,
+        phase: Phase,
+        beside: Sequence[Tensor] = (),
+    ) -> list[float]:
         """Take one step a batch through all samples; return mean losses, one a network.
 
         All processes draw the same order. A share's mean loss is weighted by its size,
@@ -257,10 +267,12 @@ class Run:
         for (start, stop), part, batch in zip(
             bounds, parts, feed.read(parts), strict=True
         ):
+            own = [values[part] for values in beside]
             if n_processes() == 1:
-                step(batch)
+                step(batch, *own)
             else:
-                step(batch, n_processes() * part.shape[-1] / (stop - start))
+                weight = n_processes() * part.shape[-1] / (stop - start)
+                step(batch, *own, weight=weight)
             if phase.schedule == "one-cycle":
                 self.schedule.step()
         if phase.schedule == "step":

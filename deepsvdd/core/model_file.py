@@ -19,7 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.model_format import read_model, strip_prefix, write_model
-from deepsvdd.core.model_schema import check_contents, misfit
+from deepsvdd.core.conformal import Calibration
+from deepsvdd.core.model_schema import (
+    CALIBRATION,
+    ESTIMATORS,
+    TRAINED_ON,
+    check_contents,
+    misfit,
+)
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Recipe
@@ -29,13 +36,18 @@ from deepsvdd.version import __version__
 
 
 def write_detector(
-    path: str | PathLike[str], parameters: dict[str, Any], fitted: Mapping[str, Any]
+    path: str | PathLike[str],
+    kind: str,
+    parameters: dict[str, Any],
+    fitted: Mapping[str, Any],
 ) -> None:
     """Write a fitted detector to one file, whole or not at all.
 
     Parameters
     ----------
     path : path-like
+    kind : {"DeepSVDD", "DeepSAD"}
+        The estimator's class.
     parameters : dict
         The estimator's parameters.
     fitted : mapping
@@ -54,11 +66,19 @@ def write_detector(
         tensors[f"members.{m}.center"] = member.center
         for name, value in member.encoder.state_dict().items():
             tensors[f"members.{m}.encoder.{name}"] = value
-    write_model(path, tensors, metadata_of(parameters, fitted))
+    arrays = {TRAINED_ON: fitted.get("training_hashes_")}
+    if calibration := fitted.get("calibration_"):
+        arrays |= dict(
+            zip(CALIBRATION, (calibration.scores, calibration.hashes), strict=True)
+        )
+    for name, array in arrays.items():
+        if array is not None:  # a model of version 0.1 does not know
+            tensors[name] = torch.from_numpy(array)
+    write_model(path, tensors, metadata_of(kind, parameters, fitted))
 
 
 def metadata_of(
-    parameters: dict[str, Any], fitted: Mapping[str, Any]
+    kind: str, parameters: dict[str, Any], fitted: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Describe a fitted detector in JSON's terms."""
     import sklearn
@@ -73,6 +93,9 @@ def metadata_of(
     }
     names = fitted.get("feature_names_in_")
     return {
+        "estimator": kind,
+        "labels": fitted.get("label_counts_"),
+        "n_calibration": len(fitted.get("calibration_", ())),
         "parameters": stored,
         "input_shape": list(fitted["input_shape_"]),
         "feature_names": None if names is None else names.tolist(),
@@ -98,31 +121,38 @@ def metadata_of(
 
 
 def read_contents(
-    path: str | PathLike[str], defaults: Mapping[str, Any]
+    path: str | PathLike[str], defaults: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read and check a detector's file, without building its networks.
 
     Parameters
     ----------
     path : path-like
-    defaults : mapping
-        The estimator's parameters by default.
+    defaults : mapping of str to mapping
+        For each class that may be in it, the parameters by default.
 
     Returns
     -------
     tensors, metadata : dict
-        By name; parameters that the file's version did not have yet have defaults.
+        By name; what the file's version did not have yet has defaults.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ModelFileError
-        If it is truncated, altered, foreign, of a later version, or no whole model.
+        If it is truncated, altered, foreign, of a later version, or no whole model, or
+        holds an estimator of another class.
     """
     tensors, metadata = read_model(path)
+    kind = metadata.setdefault("estimator", "DeepSVDD")  # alone in version 0.1
+    if isinstance(kind, str) and kind in ESTIMATORS and kind not in defaults:
+        raise ModelFileError(
+            f"{str(path)!r} holds a {kind}: read it with {kind}.load, or with "
+            "deepsvdd.load_detector, which reads both"
+        )
     check_contents(path, tensors, metadata, defaults)
-    metadata["parameters"] = {**defaults, **metadata["parameters"]}
+    metadata["parameters"] = {**defaults[kind], **metadata["parameters"]}
     return tensors, metadata
 
 
@@ -130,8 +160,8 @@ def read_detector(
     path: str | PathLike[str],
     network: nn.Module | None,
     device: torch.device,
-    defaults: Mapping[str, Any],
-) -> tuple[dict[str, Any], dict[str, Any]]:
+    defaults: Mapping[str, Mapping[str, Any]],
+) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Read what :func:`write_detector` wrote.
 
     Parameters
@@ -146,6 +176,8 @@ def read_detector(
 
     Returns
     -------
+    kind : str
+        The estimator's class.
     parameters, fitted : dict
         Of the estimator: its parameters, and its fitted attributes by name.
 
@@ -201,7 +233,15 @@ def read_detector(
     }
     if names := metadata.get("feature_names"):
         fitted["feature_names_in_"] = np.asarray(names, dtype=object)
-    return parameters, fitted
+    if counts := metadata.get("labels"):
+        fitted["label_counts_"] = counts
+    if TRAINED_ON in tensors:
+        fitted["training_hashes_"] = tensors[TRAINED_ON].numpy()
+    if CALIBRATION[0] in tensors:
+        fitted["calibration_"] = Calibration(
+            *(tensors[name].numpy() for name in CALIBRATION)
+        )
+    return metadata["estimator"], parameters, fitted
 
 
 def rebuilt_member(

@@ -23,6 +23,16 @@ from deepsvdd.errors import ModelFileError
 from deepsvdd.version import __version__
 
 FIELDS = ("parameters", "input_shape", "preprocessing", "threshold", "members")
+# Later than version 0.1, or not in every file.
+OPTIONAL = ("estimator", "labels", "n_calibration", "feature_names", "kind")
+# Each class's parameters that every file has.
+ESTIMATORS = {
+    "DeepSVDD": ("network", "objective", "nu", "recipe"),
+    "DeepSAD": ("network", "eta", "eps", "recipe"),
+}
+LABELS = ("normal", "anomaly", "unlabelled")
+TRAINED_ON = "training.hashes"
+CALIBRATION = ("calibration.scores", "calibration.hashes")
 PHASES = ("pretraining", "training")
 FLOATS = (torch.float32, torch.float64)
 EXTREMA = ("preprocessor.minimum", "preprocessor.maximum")
@@ -36,7 +46,7 @@ def check_contents(
     path: str | PathLike[str],
     tensors: Mapping[str, Tensor],
     metadata: Mapping[str, Any],
-    defaults: Mapping[str, Any],
+    defaults: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Refuse what is no whole model, or one of a later version.
 
@@ -50,9 +60,9 @@ def check_contents(
     tensors : mapping of str to Tensor
     metadata : mapping
         As :func:`deepsvdd.core.model_file.metadata_of` makes it.
-    defaults : mapping
-        The estimator's parameters; those that earlier versions did not have yet may be
-        missing in the file.
+    defaults : mapping of str to mapping
+        For each class of estimator its parameters; those that earlier versions did not
+        have yet may be missing in the file.
 
     Raises
     ------
@@ -61,12 +71,13 @@ def check_contents(
     """
     try:
         _check_versions(metadata)
-        _check_fields(
-            "", metadata, (*FIELDS, "versions"), (*FIELDS, "feature_names", "kind")
-        )
-        _check_parameters(metadata["parameters"], defaults)
+        _check_fields("", metadata, (*FIELDS, "versions"), OPTIONAL)
+        kind = metadata.get("estimator", "DeepSVDD")
+        _choice("estimator", kind, ESTIMATORS)
+        _check_parameters(metadata["parameters"], ESTIMATORS[kind], defaults[kind])
         _check_values(metadata)
         _check_members(metadata["members"])
+        _check_labels(metadata.get("labels"))
         _check_tensors(tensors, metadata)
     except ValueError as error:
         advice = "restore it from a copy, or train again"
@@ -143,12 +154,15 @@ def _choice(name: str, value: object, choices: Collection[str]) -> None:
         raise _Unknown(f"{name} must be one of {', '.join(choices)}; got {got}")
 
 
-def _check_parameters(given: Any, defaults: Mapping[str, Any]) -> None:
+def _check_parameters(
+    given: Any, required: Collection[str], defaults: Mapping[str, Any]
+) -> None:
     """Check the estimator's parameters, by the rules of the estimator."""
     place = "parameters"
-    _check_fields(place, given, ("network", "objective", "nu", "recipe"), defaults)
+    _check_fields(place, given, required, defaults)
     _choice(f"{place}.network", given["network"], (*NETWORKS, "custom"))
-    _choice(f"{place}.objective", given["objective"], OBJECTIVES)
+    if "objective" in required:
+        _choice(f"{place}.objective", given["objective"], OBJECTIVES)
     folder = given.get("checkpoint_dir")
     require_field(f"{place}.checkpoint_dir", folder is None, "null", folder)
     recipe = given["recipe"]
@@ -190,6 +204,17 @@ def _check_values(metadata: Mapping[str, Any]) -> None:
     require_field("feature_names", valid, domain, names)
 
 
+def _check_labels(counts: Any) -> None:
+    """Check the numbers of labels that a Deep SAD was trained with."""
+    valid = counts is None or (
+        isinstance(counts, dict)
+        and set(counts) == set(LABELS)
+        and all(is_whole(count) and count >= 0 for count in counts.values())
+    )
+    domain = f"null or whole numbers of {', '.join(LABELS)}"
+    require_field("labels", valid, domain, counts)
+
+
 def _check_members(members: Any) -> None:
     """Check what is known of each network beside its weights."""
     valid = isinstance(members, list) and len(members) > 0
@@ -224,11 +249,15 @@ def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -
     for name in required:
         if name not in tensors:
             raise ValueError(f"the tensor {name} is missing")
+    seen = (TRAINED_ON, *CALIBRATION)
     for name in tensors:
         encoders = tuple(f"{prefix}encoder." for prefix in own)
-        if name not in required and not name.startswith(encoders):
+        if name not in (*required, *seen) and not name.startswith(encoders):
             raise _Unknown(f"the tensor {name} is not known here")
+    _check_seen(tensors, metadata.get("n_calibration", 0))
     for name, value in tensors.items():
+        if name in seen:
+            continue
         valid = value.dtype in FLOATS or (
             name not in required and not value.is_floating_point()
         )
@@ -249,6 +278,38 @@ def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -
             f"{EXTREMA[1]} must not be below {EXTREMA[0]}; somewhere it is"
         )
     _check_weights(tensors, metadata["parameters"]["network"], shape, own)
+
+
+def _check_seen(tensors: Mapping[str, Tensor], n_calibration: Any) -> None:
+    """Check the hashes of training samples, and the calibration."""
+    valid = is_whole(n_calibration) and n_calibration >= 0
+    require_field("n_calibration", valid, "a whole number from 0 on", n_calibration)
+    for name in CALIBRATION:
+        if (name in tensors) != (n_calibration > 0):
+            given = "is" if name in tensors else "is not"
+            raise ValueError(
+                f"the tensor {name} must be there with n_calibration above 0, and only "
+                f"then; it {given}, with {n_calibration}"
+            )
+    for name in (TRAINED_ON, *CALIBRATION):
+        if name not in tensors:
+            continue
+        value = tensors[name]
+        dtype = torch.float64 if name == CALIBRATION[0] else torch.int64
+        require_field(
+            name, value.dtype == dtype, f"of type {_name(dtype)}", _name(value.dtype)
+        )
+        shape = tuple(value.shape)
+        valid = len(shape) == 1 and shape[0] > 0
+        domain = "of shape (n,)"
+        if name != TRAINED_ON:
+            valid = shape == (n_calibration,)
+            domain = f"of shape ({n_calibration},)"
+        require_field(name, valid, domain, shape)
+        if not (value[1:] >= value[:-1]).all() or not value.isfinite().all():
+            raise ValueError(
+                f"{name} must hold finite numbers that ascend; it does not"
+            )
 
 
 def _check_weights(

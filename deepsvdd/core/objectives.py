@@ -1,6 +1,7 @@
-"""The Deep SVDD objectives, radius, center and score as pure functions.
+"""The objectives of Deep SVDD and Deep SAD, radius, center and score as pure functions.
 
-Shapes: ``z`` representations (n, d), ``c`` center (d,), ``d2`` squared distances (n,).
+Shapes: ``z`` representations (n, d), ``c`` center (d,), ``d2`` squared distances (n,),
+``weight`` of the samples (n,), 1 on average over the training data.
 For a stack of M networks each has one more axis: (M, n, d), (M, 1, d), (M, n).
 The weight decay term of both objectives, (λ/2) Σ ‖W‖², is the optimizer's.
 """
@@ -31,22 +32,66 @@ def squared_distances(z: Tensor, c: Tensor) -> Tensor:
     return (z - c).square().sum(dim=-1)
 
 
-def one_class_loss(d2: Tensor) -> Tensor:
+def mean_of(values: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Average over the samples (..., n), each as often as its weight says."""
+    return (values if weight is None else weight * values).mean(dim=-1)
+
+
+def one_class_loss(d2: Tensor, weight: Tensor | None = None) -> Tensor:
     """Mean squared distance to the center (Equation 4): (1/n) Σ ‖φ(x) − c‖².
 
     In the book: sec-one-class (03-deep-svdd).
     """
-    return d2.mean(dim=-1)
+    return mean_of(d2, weight)
 
 
-def soft_boundary_loss(d2: Tensor, radius: Tensor | float, nu: float) -> Tensor:
+def soft_boundary_loss(
+    d2: Tensor, radius: Tensor | float, nu: float, weight: Tensor | None = None
+) -> Tensor:
     """Volume plus violations (Equation 3): R² + 1/(νn) Σ max(0, ‖φ(x) − c‖² − R²).
 
     In the book: sec-soft-boundary (03-deep-svdd).
     """
     square = torch.as_tensor(radius**2, dtype=d2.dtype, device=d2.device)
     violations = torch.relu(d2 - square.unsqueeze(-1))
-    return square + violations.mean(dim=-1) / nu
+    return square + mean_of(violations, weight) / nu
+
+
+def deep_sad_loss(
+    d2: Tensor,
+    label: Tensor,
+    eta: float = 1.0,
+    eps: float = 1e-6,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Pull what may be normal to the center, push known anomalies away from it.
+
+    The mean of ‖φ(x) − c‖² for an unlabelled sample, η ‖φ(x) − c‖² for a known normal
+    one, η / (‖φ(x) − c‖² + ε) for a known anomaly: Equation 7 of Deep SAD.
+
+    Parameters
+    ----------
+    d2 : Tensor of shape (n,)
+        Squared distances to the center.
+    label : Tensor of shape (n,)
+        0 unlabelled, +1 known normal, −1 known anomaly.
+    eta : float, default=1.0
+        η, the weight of a labelled sample beside an unlabelled one's 1.
+    eps : float, default=1e-6
+        ε, so that an anomaly on the center has a finite loss; that of the authors'
+        code, which adds it to the distances of known normal samples as well.
+    weight : Tensor of shape (n,), optional
+
+    Returns
+    -------
+    Tensor of shape ()
+
+    References
+    ----------
+    Ruff et al., "Deep Semi-Supervised Anomaly Detection", ICLR 2020, arXiv 1906.02694.
+    """
+    labelled = eta * (d2 + eps) ** label
+    return mean_of(torch.where(label == 0, d2, labelled), weight)
 
 
 def count_of(fraction: float, n: int) -> int:
@@ -54,7 +99,7 @@ def count_of(fraction: float, n: int) -> int:
     return int(fraction * n + 1e-9)
 
 
-def optimal_radius(d2: Tensor, nu: float) -> Tensor:
+def optimal_radius(d2: Tensor, nu: float, weight: Tensor | None = None) -> Tensor:
     """Radius that minimizes the soft-boundary loss for a fixed network.
 
     The loss is convex in R², with derivative 1 − #{i : ‖φ(x_i) − c‖² > R²}/(νn), which
@@ -70,14 +115,32 @@ def optimal_radius(d2: Tensor, nu: float) -> Tensor:
         Squared distances of *all* training samples: a mini-batch's quantile is noise.
     nu : float in (0, 1]
         Upper bound on the fraction of training samples outside.
+    weight : Tensor of shape (n,), optional
+        Then it bounds their share of all weight.
 
     Returns
     -------
     Tensor of shape ()
         The radius R.
     """
+    if weight is not None:
+        ordered, order = d2.sort(dim=-1)
+        outside = exceeding(nu, weight.expand_as(d2).gather(-1, order))
+        last = d2.shape[-1] - 1 - outside.clamp(max=d2.shape[-1] - 1)
+        return ordered.gather(-1, last.unsqueeze(-1)).squeeze(-1).sqrt()
     n = d2.shape[-1]
     return d2.kthvalue(max(n - count_of(nu, n), 1)).values.sqrt()
+
+
+def exceeding(fraction: float, weight: Tensor) -> Tensor:
+    """Count the last of some weights (..., n) that are a fraction of all, at most.
+
+    For equal weights that is :func:`count_of`; rounding takes no sample away.
+    """
+    double = weight.double()
+    from_behind = double.flip(-1).cumsum(-1)
+    room = fraction * double.sum(-1, keepdim=True)
+    return (from_behind <= room * (1 + 1e-9) + 1e-9).sum(-1)
 
 
 def initial_center(z: Tensor, eps: float = 0.1) -> Tensor:

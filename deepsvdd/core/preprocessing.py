@@ -183,21 +183,37 @@ class Preprocessor:
         return as_float(x)
 
 
-def without_tails(x: Tensor) -> Tensor:
+def without_tails(x: Tensor, normal: Tensor | None = None) -> Tensor:
     """Clip each column of vectors (n, d) to what all but its tails hold.
 
     A tail is a hundredth of the samples, and at least one: a single wrong row, however
     wrong, then changes neither a scaling nor a training much.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+    normal : Tensor of shape (k,), optional
+        Indices of the samples that are not known to be anomalies, by which the tails
+        are measured. The others may be as far outside again: clipped to what is normal,
+        they would look it.
 
     Returns
     -------
     Tensor of shape (n, d)
         Of fewer than three samples, unchanged.
     """
-    n = len(x)
+    own = x if normal is None else x[normal]
+    n = len(own)
     tail = min(math.ceil(TAIL * n), (n - 1) // 2)
-    ordered = x.sort(dim=0).values
-    return x.clamp(ordered[tail], ordered[n - 1 - tail])
+    ordered = own.sort(dim=0).values
+    low, high = ordered[tail], ordered[n - 1 - tail]
+    clipped = x.clamp(low, high)
+    if normal is not None:
+        wider = x.clamp(low - (high - low), high + (high - low))
+        anomalous = torch.ones(len(x), dtype=torch.bool, device=x.device)
+        anomalous[normal] = False
+        clipped[anomalous] = wider[anomalous]
+    return clipped
 
 
 def refuse_constant(low: Tensor, high: Tensor, n: int) -> None:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from deepsvdd.core.objectives import count_of
+from deepsvdd.core.objectives import count_of, exceeding
 from deepsvdd.core.training import Hypersphere
 from deepsvdd.errors import UnscorableError
 
@@ -60,6 +60,7 @@ def threshold_between(
     scores: NDArray[np.float64],
     fraction: float,
     rounding: Callable[[float], float] = lambda score: 0.0,
+    weights: NDArray[Any] | None = None,
 ) -> float:
     """Place a threshold so that ⌊fraction · n⌋ of the scores lie above it.
 
@@ -74,12 +75,19 @@ def threshold_between(
     fraction : float in (0, 1]
     rounding : callable, optional
         Tells how much a score may change by rounding.
+    weights : (n,) array, optional
+        Then the scores above have at most that fraction of all weight.
 
     Returns
     -------
     float
     """
-    exceed = min(count_of(fraction, len(scores)), len(scores) - 1)
+    if weights is None:
+        exceed = count_of(fraction, len(scores))
+    else:
+        ascending = torch.from_numpy(weights[np.argsort(scores)])
+        exceed = int(exceeding(fraction, ascending))
+    exceed = min(exceed, len(scores) - 1)
     ordered = np.sort(scores)[len(scores) - exceed - 1 :][:2]
     lower = float(ordered[0])
     return max(float(ordered.mean()), lower + rounding(lower))

@@ -31,12 +31,14 @@ from deepsvdd.core.architecture import (
     check_output,
     check_reconstruction,
 )
+from deepsvdd.core.known import NOTHING, Known
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.recipes import Recipe, get_recipe
 from deepsvdd.core.training import (
     Hypersphere,
     pretrain_autoencoders,
     train_hyperspheres,
+    without_anomalies,
 )
 from deepsvdd.errors import FewSamplesWarning
 
@@ -63,6 +65,8 @@ class Trainer:
     objective, nu, pretrain, allow_collapse, precision, checkpoint_dir, \
     checkpoint_every, verbose
         As for :class:`deepsvdd.DeepSVDD`.
+    eta, eps
+        As for :class:`deepsvdd.DeepSAD`.
     """
 
     network: str | nn.Module
@@ -77,6 +81,8 @@ class Trainer:
     checkpoint_dir: str | PathLike[str] | None
     checkpoint_every: int
     verbose: bool
+    eta: float = 1.0
+    eps: float = 1e-6
 
     @classmethod
     def of(cls, detector: Any) -> Trainer:
@@ -86,8 +92,10 @@ class Trainer:
             network_name=detector.network_,
             input_shape=detector.input_shape_,
             recipe=detector.recipe_,
-            objective=detector.objective,
-            nu=detector.nu,
+            objective=getattr(detector, "objective", "one-class"),
+            nu=getattr(detector, "nu", 0.1),
+            eta=getattr(detector, "eta", 1.0),
+            eps=getattr(detector, "eps", 1e-6),
             pretrain=detector.pretrain,
             allow_collapse=detector.allow_collapse,
             precision=detector.precision,
@@ -97,7 +105,10 @@ class Trainer:
         )
 
     def fit(
-        self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]]
+        self,
+        feed: Feed,
+        jobs: list[tuple[int, Hypersphere | None]],
+        known: Known = NOTHING,
     ) -> list[Hypersphere]:
         """Pretrain and train the networks of some seeds, all at once.
 
@@ -111,6 +122,9 @@ class Trainer:
             Training data, preprocessed.
         jobs : list of (int, Hypersphere or None)
             The seed of each network, and an earlier one to start from.
+        known : Known
+            Labels and weights of the samples. Known anomalies have no part in
+            pretraining, nor in a dictionary to begin with.
 
         Returns
         -------
@@ -119,20 +133,23 @@ class Trainer:
         seeds = [seed for seed, _ in jobs]
         # A checkpoint brings the global generator's state along.
         shared = isinstance(self.network, nn.Module) or self.checkpoint_dir is not None
+        known = known.to(feed.device)
+        normal, weights = without_anomalies(feed, known.labels, known.weights)
         with global_seed(seeds[0], feed.device) if shared else nullcontext():
-            (example,) = feed.read([torch.arange(2)])
-            autoencoders = [self._prepare(feed, example.cpu(), *job) for job in jobs]
-            checkpoints = self._checkpoints(autoencoders, feed, seeds)
+            (example,) = normal.read([torch.arange(2)])
+            autoencoders = [self._prepare(normal, example.cpu(), *job) for job in jobs]
+            checkpoints = self._checkpoints(autoencoders, feed, seeds, known)
             histories: list[dict[str, Any]] = [{} for _ in jobs]
             if self.pretrain:
                 pretraining = pretrain_autoencoders(
                     autoencoders,
-                    feed,
+                    normal,
                     self.recipe.pretraining,
                     seeds=seeds,
                     verbose=self.verbose,
                     precision=self.precision,
                     checkpoint=checkpoints["pretraining"],
+                    weights=weights,
                 )
                 histories = [{"pretraining": history} for history in pretraining]
             kept = [
@@ -152,6 +169,10 @@ class Trainer:
                 verbose=self.verbose,
                 precision=self.precision,
                 checkpoint=checkpoints["training"],
+                labels=known.labels,
+                weights=known.weights,
+                eta=self.eta,
+                eps=self.eps,
             )
         for member, history in zip(members, histories, strict=True):
             member.history = history | member.history
@@ -198,12 +219,16 @@ class Trainer:
         return module
 
     def _checkpoints(
-        self, autoencoders: list[Autoencoder], feed: Feed, seeds: list[int]
+        self,
+        autoencoders: list[Autoencoder],
+        feed: Feed,
+        seeds: list[int],
+        known: Known,
     ) -> dict[str, Checkpoint | None]:
         """Plan the checkpoints of both phases, if there are to be any."""
         if self.checkpoint_dir is None:
             return dict.fromkeys(PHASES)
-        settings = (
+        settings: tuple[Any, ...] = (
             self.network_name,
             self.recipe,
             self.objective,
@@ -211,6 +236,8 @@ class Trainer:
             self.pretrain,
             self.precision,
         )
+        if not known.nothing:
+            settings = (*settings, self.eta, self.eps, known.fingerprint())
         return dict(
             plan_checkpoints(
                 Path(self.checkpoint_dir),

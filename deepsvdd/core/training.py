@@ -1,4 +1,4 @@
-"""Pretraining, and training of both Deep SVDD objectives, of one network or a stack."""
+"""Pretraining, and training of Deep SVDD and Deep SAD, of one network or a stack."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.checkpoints import Checkpoint
-from deepsvdd.core._engine.distributed import gathered, total
+from deepsvdd.core._engine.distributed import gathered, share, total
 from deepsvdd.core._engine.feeds import Feed, as_feed
 from deepsvdd.core._engine.stacking import Stack
 from deepsvdd.core.collapse import warn_if_collapsed
@@ -19,6 +19,8 @@ from deepsvdd.core.loop import History, check_finite, optimise
 from deepsvdd.core.networks import output_of
 from deepsvdd.core.objectives import (
     away_from_zero,
+    deep_sad_loss,
+    mean_of,
     one_class_loss,
     optimal_radius,
     soft_boundary_loss,
@@ -70,20 +72,33 @@ def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
 
 
 class Moments:
-    """Mean and spread of representations (..., n, d) that come in batches.
+    """Mean and spread of representations (..., n, d) that come in batches, in order.
 
     Sums are kept in double precision, and shared by all processes.
+
+    Parameters
+    ----------
+    weights : Tensor of shape (n,), optional
+        Of all samples, this process's share or not; 1 on average.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Tensor | None = None) -> None:
         self.sum: Any = 0.0
         self.square: Any = 0.0
         self.dtype = torch.float32
+        self.weights = None if weights is None else share(weights).double()
+        self.n = 0
 
     def add(self, z: Tensor) -> None:
         """Take one batch in."""
         self.dtype = z.dtype
         z = z.double()
+        start, self.n = self.n, self.n + z.shape[-2]
+        if self.weights is not None:
+            root = self.weights[start : self.n, None].sqrt()
+            self.sum = self.sum + (root.square() * z).sum(dim=-2)
+            self.square = self.square + (root * z).square().sum(dim=(-2, -1))
+            return
         self.sum = self.sum + z.sum(dim=-2)
         self.square = self.square + z.square().sum(dim=(-2, -1))
 
@@ -94,9 +109,11 @@ class Moments:
         return mean.to(self.dtype), variance.clamp(min=0).sqrt()
 
 
-def mean_representation(network: nn.Module, feed: Feed) -> Tensor:
+def mean_representation(
+    network: nn.Module, feed: Feed, weights: Tensor | None = None
+) -> Tensor:
     """Average the representations over all samples: (d,), of a stack (M, d)."""
-    moments = Moments()
+    moments = Moments(weights)
     for z in representations(network, feed):
         moments.add(z)
     return moments.finish(len(feed))[0]
@@ -196,6 +213,7 @@ def pretrain_autoencoders(
     precision: str = "float32",
     on_epoch: Callable[[int], Any] | None = None,
     checkpoint: Checkpoint | None = None,
+    weights: Tensor | None = None,
 ) -> list[History]:
     """Pretrain M autoencoders of one architecture at once, as a stack.
 
@@ -215,6 +233,8 @@ def pretrain_autoencoders(
         Seeds of the order of the samples, one a network.
     verbose, precision, on_epoch, checkpoint
         As in :func:`deepsvdd.optimise`.
+    weights : Tensor of shape (n,), optional
+        Of the samples, 1 on average.
 
     Returns
     -------
@@ -224,9 +244,9 @@ def pretrain_autoencoders(
     module, seeds_ = as_one(autoencoders, seeds)
     axis = 2 if isinstance(module, Stack) else 1
 
-    def reconstruction_error(batch: Tensor) -> Tensor:
+    def reconstruction_error(batch: Tensor, weight: Tensor | None = None) -> Tensor:
         errors = (module(batch) - batch).square().flatten(axis)
-        return errors.sum(dim=-1).mean(dim=-1)
+        return mean_of(errors.sum(dim=-1), weight)
 
     histories = optimise(
         module,
@@ -239,6 +259,7 @@ def pretrain_autoencoders(
         precision=precision,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
+        beside=() if weights is None else (weights,),
     )
     if isinstance(module, Stack):
         module.write_back()
@@ -259,7 +280,7 @@ def as_one(
 
 @dataclass
 class Hypersphere:
-    """One trained Deep SVDD network: φ, center c and radius R.
+    """One trained network of Deep SVDD or Deep SAD: φ, center c and radius R.
 
     Attributes
     ----------
@@ -304,8 +325,12 @@ def train_hypersphere(
     precision: str = "float32",
     on_epoch: Callable[[int, Hypersphere], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    labels: Tensor | None = None,
+    weights: Tensor | None = None,
+    eta: float = 1.0,
+    eps: float = 1e-6,
 ) -> Hypersphere:
-    """Train Deep SVDD from the encoder's present weights.
+    """Train Deep SVDD, or with labels Deep SAD, from the encoder's present weights.
 
     In the book: sec-one-class (03-deep-svdd).
 
@@ -327,6 +352,14 @@ def train_hypersphere(
         As in :func:`deepsvdd.optimise`.
     on_epoch : callable, optional
         Called with the epoch's number and the present hypersphere after every epoch.
+    labels : Tensor of shape (n,), optional
+        0 unlabelled, +1 known normal, −1 known anomaly; the one-class objective then is
+        Deep SAD's, :func:`deepsvdd.objectives.deep_sad_loss`. Known anomalies have no
+        part in the center.
+    weights : Tensor of shape (n,), optional
+        Of the samples, 1 on average.
+    eta, eps : float
+        η and ε of Deep SAD.
 
     Returns
     -------
@@ -355,6 +388,10 @@ def train_hypersphere(
         precision=precision,
         on_epoch=after,
         checkpoint=checkpoint,
+        labels=labels,
+        weights=weights,
+        eta=eta,
+        eps=eps,
     )
     return sphere
 
@@ -372,6 +409,10 @@ def train_hyperspheres(
     precision: str = "float32",
     on_epoch: Callable[[int, Tensor, Tensor], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    labels: Tensor | None = None,
+    weights: Tensor | None = None,
+    eta: float = 1.0,
+    eps: float = 1e-6,
 ) -> list[Hypersphere]:
     """Train M encoders of one architecture at once, as a stack.
 
@@ -385,8 +426,8 @@ def train_hyperspheres(
         Trained in place.
     x : Tensor of shape (n, ...), or Feed
         Preprocessed training data, the same for all or a stacked feed.
-    recipe, objective, nu, verbose, precision, checkpoint
-        As in :func:`train_hypersphere`.
+    recipe, objective, nu, verbose, precision, checkpoint, labels, weights, eta, eps
+        As in :func:`train_hypersphere`; labels and weights are the same for all.
     seeds : sequence of M int
         Seeds of the order of the samples, one a network.
     centers : sequence of M Tensor of shape (d,) or None, optional
@@ -402,25 +443,42 @@ def train_hyperspheres(
         raise ValueError(f"objective must be one of {OBJECTIVES}; got {objective!r}")
     if not 0 < nu <= 1:
         raise ValueError(f"nu must be a number in (0, 1]; got {nu!r}")
+    soft = objective == "soft-boundary"
+    if labels is not None and soft:
+        raise ValueError(
+            f"objective must be 'one-class' with labels; got {objective!r}"
+        )
     feed = as_feed(x)
+    if weights is not None:
+        weights = weights.to(feed.device, torch.float32)
+    # What is measured is measured on samples that may be normal.
+    measured, weights_ = feed, weights
+    if labels is not None:
+        labels = labels.to(feed.device, torch.float32)
+        measured, weights_ = without_anomalies(feed, labels, weights)
     if not centers or any(center is None for center in centers):
-        settle_all(encoders, feed)
+        settle_all(encoders, measured)
     network, seeds_ = as_one(encoders, seeds)
-    c = centers_of(network, feed, centers or [None] * len(encoders))
+    c = centers_of(network, measured, centers or [None] * len(encoders), weights_)
     rate = recipe.pretraining.lr
     check_finite(c.sum().item(), "center, before training", 0, rate)
     radius = torch.zeros(c.shape[:-1], dtype=torch.float32, device=feed.device)
-    soft = objective == "soft-boundary"
+    beside = [values for values in (labels, weights) if values is not None]
 
-    def loss_function(batch: Tensor) -> Tensor:
+    def loss_function(batch: Tensor, *beside: Tensor) -> Tensor:
         d2 = squared_distances(network(batch), c.unsqueeze(-2))  # (b,) or (M, b)
-        return soft_boundary_loss(d2, radius, nu) if soft else one_class_loss(d2)
+        weight = None if weights is None else beside[-1]
+        if labels is not None:
+            return deep_sad_loss(d2, beside[0], eta, eps, weight)
+        if soft:
+            return soft_boundary_loss(d2, radius, nu, weight)
+        return one_class_loss(d2, weight)
 
     def after(epoch: int) -> Tensor:
         since = epoch + 1 - max(recipe.warm_up_epochs, 1)
         if soft and since >= 0 and since % recipe.radius_every == 0:
             # On *all* training samples: one mini-batch's quantile is a noisy R.
-            radius.copy_(optimal_radius(distances(network, feed, c), nu))
+            radius.copy_(optimal_radius(distances(network, feed, c), nu, weights))
         if on_epoch:
             on_epoch(epoch, c, radius)
         return radius
@@ -431,27 +489,42 @@ def train_hyperspheres(
         feed,
         recipe.training,
         seeds=seeds_,
-        title=objective,
+        title=objective if labels is None else "Deep SAD",
         verbose=verbose,
         precision=precision,
         on_epoch=after,
         checkpoint=checkpoint,
         state={"radius": radius},
+        beside=beside,
     )
     if isinstance(network, Stack):
         network.write_back()
     if recipe.training.n_epochs:
-        settle_all(encoders, feed)
+        settle_all(encoders, measured)
     return [
-        finished(encoder, center, feed, objective, nu, recipe.training, history)
-        for encoder, center, feed, history in zip(
+        finished(
+            encoder, center, own, weights_, objective, nu, recipe.training, history
+        )
+        for encoder, center, own, history in zip(
             encoders,
             c.reshape(len(encoders), -1),
-            feed.members(len(encoders)),
+            measured.members(len(encoders)),
             histories,
             strict=True,
         )
     ]
+
+
+def without_anomalies(
+    feed: Feed, labels: Tensor | None, weights: Tensor | None
+) -> tuple[Feed, Tensor | None]:
+    """Leave out known anomalies; weights of the rest are 1 on average again."""
+    if labels is None or not (labels < 0).any():
+        return feed, weights
+    normal = (labels >= 0).nonzero()[:, 0]
+    if weights is not None:
+        weights = weights[normal] / weights[normal].mean()
+    return feed.subset(normal), weights
 
 
 def settle_all(encoders: Sequence[nn.Module], feed: Feed) -> None:
@@ -464,13 +537,16 @@ def settle_all(encoders: Sequence[nn.Module], feed: Feed) -> None:
 
 
 def centers_of(
-    network: nn.Module, feed: Feed, given: Sequence[Tensor | None]
+    network: nn.Module,
+    feed: Feed,
+    given: Sequence[Tensor | None],
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Return the centers, given or computed: (d,), of a stack (M, d)."""
     kept = [center for center in given if center is not None]
     if len(kept) == len(given):
         return torch.stack(kept) if isinstance(network, Stack) else kept[0]
-    c = away_from_zero(mean_representation(network, feed))
+    c = away_from_zero(mean_representation(network, feed, weights))
     for own, center in zip(c.view(len(given), -1), given, strict=True):
         if center is not None:
             own.copy_(center)
@@ -481,13 +557,14 @@ def finished(
     encoder: nn.Module,
     c: Tensor,
     feed: Feed,
+    weights: Tensor | None,
     objective: str,
     nu: float,
     phase: Phase,
     history: History,
 ) -> Hypersphere:
     """Measure a trained network on its training data, and check it for collapse."""
-    moments, parts = Moments(), []
+    moments, parts = Moments(weights), []
     for z in representations(encoder, feed):
         moments.add(z)
         parts.append(squared_distances(z, c))
@@ -499,8 +576,8 @@ def finished(
     return Hypersphere(
         encoder,
         c,
-        radius=optimal_radius(d2, nu).item() if soft else 0.0,
-        mean_distance=d2.sqrt().mean().item() or 1.0,
+        radius=optimal_radius(d2, nu, weights).item() if soft else 0.0,
+        mean_distance=mean_of(d2.sqrt(), weights).item() or 1.0,
         collapsed=warn_if_collapsed(spread.item(), c, d2, feed),
         history={"training": history},
     )

@@ -47,6 +47,14 @@ if find_spec("pandas") is None:
     SKIPPED["check_classifier_data_not_an_array"] = "hands over tables of pandas"
 
 
+# Failing, and why.
+FAILING = {
+    "check_sample_weight_equivalence_on_dense_data": "a sample twice is twice as often "
+    "in a batch, which one of weight 2 is not: another order, other roundings, and "
+    "batch normalization counts samples",
+}
+
+
 @pytest.mark.filterwarnings("ignore::deepsvdd.CollapseWarning")
 @pytest.mark.parametrize(
     "check",
@@ -55,6 +63,10 @@ if find_spec("pandas") is None:
 )
 def test_scikit_learns_check(check):
     name = getattr(check, "func", check).__name__
+    if name in FAILING:
+        with pytest.raises(AssertionError):
+            check(short())
+        return
     try:
         check(short())
     except SkipTest:

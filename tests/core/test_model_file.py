@@ -244,7 +244,7 @@ def test_the_metadata_is_plain_json_with_what_was_promised(tmp_path):
     detector.save(tmp_path / "m")
     header = header_of((tmp_path / "m").read_bytes())["__metadata__"]
     assert header["format"] == "deepsvdd-model"
-    assert header["format_version"] == "1"
+    assert header["format_version"] == "2"
     assert len(header["sha256"]) == 64
     metadata = json.loads(header["metadata"], parse_constant=pytest.fail)
     assert set(metadata) >= {

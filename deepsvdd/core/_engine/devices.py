@@ -50,8 +50,8 @@ def channels_last(x: Tensor) -> Tensor:
 
 
 def autocast(
-    function: Callable[[Tensor], Tensor], device: torch.device, precision: str
-) -> Callable[[Tensor], Tensor]:
+    function: Callable[..., Tensor], device: torch.device, precision: str
+) -> Callable[..., Tensor]:
     """Make a function compute in a precision.
 
     Raises

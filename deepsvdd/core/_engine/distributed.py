@@ -154,8 +154,8 @@ class _Loss(nn.Module):
         self.module = module
         self.function = function
 
-    def forward(self, batch: Tensor) -> Tensor:
-        return self.function(batch)
+    def forward(self, *batch: Tensor) -> Tensor:
+        return self.function(*batch)
 
 
 def data_parallel(module: nn.Module, loss_function: Any) -> Any:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, Subset
 
 from deepsvdd.core._engine.distributed import n_processes, share, total
 from deepsvdd.core.metrics import as_numpy
@@ -69,6 +69,10 @@ class Feed(ABC):
     def members(self, n: int) -> list[Feed]:
         """Return the feed of each of n networks."""
         return [self] * n
+
+    @abstractmethod
+    def subset(self, indices: Tensor) -> Feed:
+        """Return the feed of some of the samples, by their indices (k,)."""
 
     @abstractmethod
     def n_distinct(self) -> int:
@@ -117,6 +121,13 @@ class InMemory(Feed):
         """Return the feed of each of n networks."""
         return [InMemory(x) for x in self.x] if self.n_stacked else [self] * n
 
+    def subset(self, indices: Tensor) -> Feed:
+        """Return the feed of some of the samples (of each set), a copy of them."""
+        indices = indices.to(self.device)
+        if self.n_stacked:
+            return InMemory(self.x[:, indices], stacked=True)
+        return InMemory(self.x[indices])
+
     def n_distinct(self) -> int:
         """Count the samples that differ (slow: sorts them)."""
         return len(self.x.flatten(1).unique(dim=0))
@@ -160,6 +171,7 @@ class Stream(Feed):
     ) -> None:
         self.images = _Batches(images, shape, preprocessor)
         self.device = device
+        self.n_workers = n_workers
         self._plan = _Plan()
         n_workers = n_workers if _may_start_processes() else 0
         self._loader: DataLoader[Any] = DataLoader(
@@ -201,6 +213,14 @@ class Stream(Feed):
         """Yield this process's share of the images in order."""
         size = at_a_time(min(batch_size, STREAMED_BATCH), self.images.shape)
         return self.read(share(torch.arange(len(self))).split(size))
+
+    def subset(self, indices: Tensor) -> Feed:
+        """Return the feed of some of the images, read by processes of its own."""
+        data = self.images
+        images = some_images(data.images, indices)
+        return Stream(
+            images, data.shape, data.preprocessor, self.device, self.n_workers
+        )
 
     def n_distinct(self) -> int:
         """Assume that all images differ: to know, all would have to be in memory."""
@@ -331,6 +351,11 @@ def read_images(
         batch = np.stack(arrays)
     batch = image_batch(batch, shape, indices)
     return torch.from_numpy(batch if batch.flags.writeable else batch.copy())
+
+
+def some_images(images: Dataset[Any], indices: Tensor) -> Dataset[Any]:
+    """Choose some images of a data set, by their indices (k,)."""
+    return Subset(images, indices.tolist())
 
 
 def as_images(X: Any) -> Dataset[Any] | None:

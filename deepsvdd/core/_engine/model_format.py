@@ -20,7 +20,9 @@ from deepsvdd.errors import ModelFileError
 from deepsvdd.files import atomic_write
 
 FORMAT = "deepsvdd-model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+# Version 1 had no labels, no calibration, and did not know its training samples.
+READABLE = ("1", "2")
 
 
 def write_model(
@@ -112,10 +114,10 @@ def read_model(
         raise ModelFileError(
             f"{str(path)!r} is a safetensors file, but not one of a deepsvdd model"
         )
-    if header.get("format_version") != str(FORMAT_VERSION):
+    if header.get("format_version") not in READABLE:
         raise ModelFileError(
             f"{str(path)!r} has model format {header.get('format_version')}, this "
-            f"version of deepsvdd reads {FORMAT_VERSION}: upgrade deepsvdd"
+            f"version of deepsvdd reads {' and '.join(READABLE)}: upgrade deepsvdd"
         )
     text = header.get("metadata", "")
     if header.get("sha256") != checksum(tensors, text):

@@ -1,0 +1,455 @@
+"""What the detectors ``DeepSVDD`` and ``DeepSAD`` share: all but their parameters.
+
+Training, scoring, the threshold, checks and model files; what calibration adds is in
+:mod:`deepsvdd.core.calibrated`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from os import PathLike
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from deepsvdd.core._engine.devices import channels_last, resolve_device
+from deepsvdd.core._engine.distributed import gathered, rank, share
+from deepsvdd.core._engine.feeds import Feed, InMemory, Stream, some_images
+from deepsvdd.core._engine.isolation import usual_modes
+from deepsvdd.core._engine.portable import PortableState
+from deepsvdd.core._engine.stacking import trains_at_once
+from deepsvdd.core.calibrated import Calibrated
+from deepsvdd.core.fingerprints import Watched, hashes_of
+from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
+from deepsvdd.core.known import Known, check_labels, check_weights
+from deepsvdd.core.model_file import read_detector, write_detector
+from deepsvdd.core.networks import check_network, default_network
+from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
+from deepsvdd.core.recipes import Recipe, is_whole
+from deepsvdd.core.scoring import (
+    check_scores,
+    check_threshold,
+    rounding_of,
+    scores_of,
+    threshold_between,
+)
+from deepsvdd.core.trainer import OTHER_START, Trainer, recipe_for, seeds_of
+from deepsvdd.core.training import SCORING_BATCH, Hypersphere, represent
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+
+class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
+    """What is the same for all detectors, whose classes add ``__init__`` and ``fit``.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the estimator in model files.
+    """
+
+    kind: ClassVar[str]
+    network: str | nn.Module
+    recipe: str | Recipe
+    n_members: int
+    preprocessing: str
+    contamination: str | float
+    threshold: float | None
+    warm_start: bool
+    device: str
+    n_workers: int
+    random_state: Any
+    members_: list[Hypersphere]
+    training_hashes_: NDArray[np.int64]
+
+    _undecided = False  # whether a parameter has taken the threshold's ground away
+
+    # ------------------------------------------------------------------ training
+
+    def _fit_whole(self, X: Samples, y: Any, sample_weight: Any) -> Self:
+        """Train, or leave all as it was."""
+        self.check_parameters()
+        device = resolve_device(self.device)
+        before = dict(self.__dict__)
+        try:
+            self._fit(X, device, y, sample_weight)
+        except BaseException:  # Ctrl-C as well: what was fitted before stays whole
+            self.__dict__ = before
+            raise
+        return self
+
+    @usual_modes()
+    def _fit(
+        self, X: Samples, device: torch.device, y: Any, sample_weight: Any
+    ) -> None:
+        """Set the fitted attributes, one after the other."""
+        # Those of an earlier fit: images have no names, and scores are others now.
+        for name in ("feature_names_in_", "calibration_"):
+            self.__dict__.pop(name, None)
+        former = getattr(self, "input_shape_", None)
+        samples = self._samples(X, reset=True)
+        starts = getattr(self, "members_", []) if self.warm_start else []
+        if starts and former not in (None, self.input_shape_):
+            raise ValueError(OTHER_START)
+        self.network_ = self._network_name()
+        check_network(self.network_, self.input_shape_)  # before all is read
+        samples, known = counted(samples, y, sample_weight)
+        n: int = len(samples)  # type: ignore[arg-type]
+        self._note(known, n)
+        self.recipe_ = recipe_for(self.recipe, self.network_, n, self.n_members)
+        # Networks that are kept know one scale: that of their extrema.
+        kept = getattr(self, "preprocessor_", None) if starts else None
+        self._measure(samples, known, kept)
+        if self.preprocessor_.method != self._preprocessing_method():
+            raise ValueError(OTHER_START)
+        feed = self._feed(samples, device, known)
+        jobs = [
+            (seed, starts[index] if index < len(starts) else None)
+            for index, seed in enumerate(seeds_of(self.random_state, self.n_members))
+        ]
+        at_once = len(jobs) if trains_at_once(device) else 1
+        trainer = Trainer.of(self)
+        self.members_ = [
+            member
+            for first in range(0, len(jobs), at_once)
+            for member in trainer.fit(feed, jobs[first : first + at_once], known)
+        ]
+        self._set_threshold(samples, known)
+
+    def _note(self, known: Known, n: int) -> None:
+        """Note what was known of n samples, if the class has labels."""
+
+    def _measure(
+        self,
+        samples: Tensor | Dataset[Any],
+        known: Known,
+        kept: Preprocessor | None = None,
+    ) -> None:
+        """Note the extrema of samples that may be normal, and the hashes of all."""
+        method, normal = self._preprocessing_method(), known.normal()
+        if isinstance(samples, Tensor):
+            own: Any = samples if normal is None else samples[normal]
+            self.preprocessor_ = kept or Preprocessor.fit(own, method)
+            hashes = hashes_of(samples)
+        elif normal is not None:
+            if kept is None:
+                kept = Preprocessor.fit(self._raw(chosen(samples, normal)), method)
+            self.preprocessor_, hashes = kept, self._hashes(samples)
+        else:
+            # Read once for both, as reading is what takes time.
+            hashed = Watched(self._raw(samples))
+            self.preprocessor_ = kept or Preprocessor.fit(hashed, method)
+            hashes = gathered(hashed.finish(), len(samples))  # type: ignore[arg-type]
+        self.training_hashes_ = np.sort(hashes.numpy())
+
+    def _hashes(self, samples: Tensor | Dataset[Any]) -> Tensor:
+        """Hash samples (n, ...), to know them again: int64 (n,)."""
+        if isinstance(samples, Tensor):
+            return hashes_of(samples)
+        own = Watched(self._raw(samples)).finish()
+        return gathered(own, len(samples))  # type: ignore[arg-type]
+
+    def _raw(self, images: Any) -> Iterator[Tensor]:
+        """Read this process's share of images as they are."""
+        return self._stream(images, None, torch.device("cpu")).in_order(SCORING_BATCH)
+
+    def _feed(
+        self, samples: Tensor | Dataset[Any], device: torch.device, known: Known
+    ) -> Feed:
+        """Preprocess the samples on the device, or prepare to do so batch by batch."""
+        if not isinstance(samples, Tensor):
+            return self._stream(samples, self.preprocessor_, device)
+        x = self.preprocessor_(samples)
+        if self.preprocessor_.method == "standard":
+            # Of what is trained on; scored is all as it is.
+            x = without_tails(x, known.normal())
+        return InMemory(channels_last(x.float().to(device)))
+
+    def _stream(
+        self,
+        images: Dataset[Any],
+        preprocessor: Preprocessor | None,
+        device: torch.device,
+    ) -> Stream:
+        return Stream(images, self.input_shape_, preprocessor, device, self.n_workers)
+
+    # ------------------------------------------------------------------- scoring
+
+    def anomaly_score(self, X: Samples) -> NDArray[np.float64]:
+        """Score samples; larger is more anomalous.
+
+        Parameters
+        ----------
+        X : array, Tensor or ``torch.utils.data.Dataset``, as in :meth:`fit`
+            A single image (h, w) or (c, h, w) may go without its first axis.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            ‖φ(x) − c‖² (the paper's Equation 5), minus R² for the soft-boundary
+            objective. With several members: the mean of ‖φ(x) − c‖, each divided by its
+            mean over the training data.
+
+        Raises
+        ------
+        ValueError
+            If X is unusable; or, an :class:`~deepsvdd.UnscorableError`, if a
+            score is no finite number, which no threshold can label: the sample is so
+            far from the training data that its score overflows.
+        """
+        check_is_fitted(self)
+        return check_scores(self._score(self._samples(X, reset=False)))
+
+    @usual_modes()
+    def _score(
+        self, samples: Tensor | Dataset[Any], shared: bool = False
+    ) -> NDArray[np.float64]:
+        """Score samples (n, ...); shared, of several processes each scores a part."""
+        batches = self._preprocessed(samples, shared)
+        scores = torch.cat([scores_of(self.members_, x) for x in batches]).double()
+        if shared:
+            scores = gathered(scores, len(samples))  # type: ignore[arg-type]
+        return scores.cpu().numpy()
+
+    def score_samples(self, X: Samples) -> NDArray[np.float64]:
+        """Return the negative anomaly score (n,): larger is more normal."""
+        return -self.anomaly_score(X)
+
+    def decision_function(self, X: Samples) -> NDArray[np.float64]:
+        """Return ``threshold_`` minus the anomaly score (n,): negative for outliers.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`anomaly_score`; or if ``contamination`` was changed after ``fit``.
+        """
+        check_is_fitted(self)
+        check_threshold(self)
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Samples) -> NDArray[np.int64]:
+        """Return +1 for normal samples and −1 for outliers, shape (n,)."""
+        return np.where(self.decision_function(X) >= 0, 1, -1)
+
+    @usual_modes()
+    def represent(self, X: Samples, member: int = 0) -> NDArray[np.floating]:
+        """Return the representations φ(x) of one member's network, shape (n, d).
+
+        Raises
+        ------
+        ValueError
+            If there is no such member.
+        """
+        check_is_fitted(self)
+        if not (is_whole(member) and 0 <= member < len(self.members_)):
+            last = len(self.members_) - 1
+            raise ValueError(
+                f"member must be a whole number from 0 to {last}; got {member!r}"
+            )
+        encoder = self.members_[member].encoder
+        batches = self._preprocessed(self._samples(X, reset=False))
+        return torch.cat([represent(encoder, x) for x in batches]).cpu().numpy()
+
+    @property
+    def offset_(self) -> float:
+        """Score of the decision boundary by scikit-learn's sign."""
+        return -self.threshold_
+
+    def _preprocessed(
+        self, samples: Tensor | Dataset[Any], shared: bool = False
+    ) -> Iterator[Tensor]:
+        """Yield batches ready for the networks, so that memory use stays bounded."""
+        device = self.members_[0].center.device
+        size = at_a_time(SCORING_BATCH, self.input_shape_)
+        if isinstance(samples, Tensor):
+            own = share(samples) if shared else samples
+            for batch in own.split(size):
+                yield channels_last(self.preprocessor_(batch.to(device)))
+            return
+        stream = self._stream(samples, self.preprocessor_, device)
+        indices = torch.arange(len(stream))
+        own = share(indices) if shared else indices
+        yield from stream.read(own.split(size))
+
+    def _set_threshold(self, samples: Tensor | Dataset[Any], known: Known) -> None:
+        """Fix the decision boundary from the parameters and the training scores.
+
+        Those of known anomalies do not count.
+        """
+        self._undecided = False
+        if self.threshold is not None:
+            self.threshold_ = float(self.threshold)
+            return
+        auto = self.contamination == "auto"
+        fraction = self.nu if auto else float(self.contamination)
+        normal, weights = known.normal(), known.weights
+        if normal is not None:
+            samples = chosen(samples, normal)
+            weights = None if weights is None else weights[normal]
+        scores = self._score(samples, shared=True)
+        self.threshold_ = threshold_between(
+            scores,
+            fraction,
+            rounding_of(self.members_),
+            None if weights is None else weights.numpy(),
+        )
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, for the next ``fit``; a threshold takes effect at once.
+
+        After a change of ``contamination``, whose threshold needs the training data,
+        labels are refused until the next ``fit``.
+        """
+        before = repr((self.threshold, self.contamination))  # of arrays, too
+        super().set_params(**params)
+        changed = repr((self.threshold, self.contamination)) != before
+        if changed and hasattr(self, "members_"):
+            self._undecided = self.threshold is None
+            if self.threshold is not None:
+                check_parameters(self)
+                self.threshold_ = float(self.threshold)
+        return self
+
+    # ---------------------------------------------------------------- validation
+
+    def check_parameters(self) -> None:
+        """Check all parameters but the data's; ``fit`` does it too.
+
+        Raises
+        ------
+        ValueError
+            Naming a parameter, what it may be, and what it is.
+        """
+        check_parameters(self)
+
+    def _network_name(self) -> str:
+        if isinstance(self.network, nn.Module):
+            return "custom"
+        return (
+            default_network(self.input_shape_)
+            if self.network == "auto"
+            else self.network
+        )
+
+    def _preprocessing_method(self) -> str:
+        if self.preprocessing != "auto":
+            return self.preprocessing
+        return "standard" if len(self.input_shape_) == 1 else "gcn_l1"
+
+    def _samples(self, X: Samples, reset: bool) -> Tensor | Dataset[Any]:
+        """Validate data; return a tensor (n, c, h, w) or (n, d) on the CPU.
+
+        Images to be streamed are returned as they are; only the first are looked at.
+        """
+        samples, shape = check_samples(self, X, None if reset else self.input_shape_)
+        if reset:
+            self.input_shape_: tuple[int, ...] = shape
+            self.n_features_in_ = math.prod(shape)
+        return samples
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn that images are welcome too."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    # --------------------------------------------------------------- persistence
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the fitted model to one file, safetensors with JSON metadata.
+
+        Parameters
+        ----------
+        path : path-like
+            For example ``model.safetensors``. Written whole or not at all.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        ValueError
+            If ``contamination`` was changed after ``fit``.
+        """
+        check_is_fitted(self)
+        check_threshold(self)
+        if rank() == 0:  # one of several processes writes for all
+            write_detector(path, self.kind, self.get_params(deep=False), vars(self))
+
+    @classmethod
+    @usual_modes()
+    def load(
+        cls,
+        path: str | PathLike[str],
+        *,
+        network: nn.Module | None = None,
+        device: str = "auto",
+    ) -> Self:
+        """Read a model written by :meth:`save`.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+        network : Module, optional
+            The encoder's architecture, for a model with a network of your own only.
+        device : str, default="auto"
+            Where to score.
+
+        Returns
+        -------
+        estimator
+            Of this class, fitted; it gives the very scores that the saved one gave.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ModelFileError
+            If the file is truncated, altered, foreign or of a later version, does not
+            fit ``network``, or holds an estimator of another class; see
+            :func:`deepsvdd.load_detector`.
+        ValueError
+            If a network is given for a model with one of the package's own.
+        """
+        defaults = {cls.kind: cls().get_params(deep=False)}
+        _, parameters, fitted = read_detector(
+            path, network, resolve_device(device), defaults
+        )
+        return cls._of(parameters, fitted, device)
+
+    @classmethod
+    def _of(
+        cls, parameters: dict[str, Any], fitted: dict[str, Any], device: str
+    ) -> Self:
+        """Put an estimator together from what its file holds."""
+        detector = cls(**parameters).set_params(device=device)
+        detector.__dict__.update(fitted)
+        return detector
+
+
+def counted(
+    samples: Tensor | Dataset[Any], y: Any, sample_weight: Any
+) -> tuple[Tensor | Dataset[Any], Known]:
+    """Check labels and weights, and leave out samples of weight 0."""
+    n: int = len(samples)  # type: ignore[arg-type]
+    labels, weights = check_labels(y, n), check_weights(sample_weight, n)
+    if weights is not None and not weights.all():
+        rows = np.flatnonzero(weights)
+        samples = chosen(samples, torch.from_numpy(rows))
+        weights = check_weights(weights[rows], len(rows))
+        if labels is not None:
+            labels = check_labels(labels[rows], len(rows))
+    return samples, Known.of(labels, weights)
+
+
+def chosen(samples: Tensor | Dataset[Any], rows: Tensor) -> Tensor | Dataset[Any]:
+    """Choose some samples, by their indices (k,)."""
+    return samples[rows] if isinstance(samples, Tensor) else some_images(samples, rows)

@@ -1,0 +1,75 @@
+"""Model files of either estimator, read without knowing which."""
+
+from __future__ import annotations
+
+from os import PathLike
+from typing import Any
+
+from torch import Tensor, nn
+
+from deepsvdd.core._engine.devices import resolve_device
+from deepsvdd.core._engine.isolation import usual_modes
+from deepsvdd.core.deep_sad import DeepSAD
+from deepsvdd.core.estimator import DeepSVDD
+from deepsvdd.core.model_file import read_contents, read_detector
+
+CLASSES: dict[str, type[DeepSVDD] | type[DeepSAD]] = {
+    "DeepSVDD": DeepSVDD,
+    "DeepSAD": DeepSAD,
+}
+
+
+def load_detector(
+    path: str | PathLike[str],
+    *,
+    network: nn.Module | None = None,
+    device: str = "auto",
+) -> DeepSVDD | DeepSAD:
+    """Read a model that ``save`` wrote, of whichever class it is.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    network : Module, optional
+        The encoder's architecture, for a model with a network of your own only.
+    device : str, default="auto"
+        Where to score.
+
+    Returns
+    -------
+    DeepSVDD or DeepSAD
+        Fitted; it gives the very scores that the saved one gave.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ModelFileError
+        If the file is truncated, altered, foreign or of a later version, or does not
+        fit ``network``.
+    ValueError
+        If a network is given for a model with one of the package's own.
+    """
+    with usual_modes():
+        kind, parameters, fitted = read_detector(
+            path, network, resolve_device(device), _defaults()
+        )
+        return CLASSES[kind]._of(parameters, fitted, device)
+
+
+def model_contents(
+    path: str | PathLike[str],
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read tensors and metadata of a model file, and check them; build nothing.
+
+    Raises
+    ------
+    FileNotFoundError, ModelFileError
+        As :func:`load_detector` does.
+    """
+    return read_contents(path, _defaults())
+
+
+def _defaults() -> dict[str, dict[str, Any]]:
+    return {name: each().get_params(deep=False) for name, each in CLASSES.items()}
