@@ -9,7 +9,7 @@ import click
 
 from deepsvdd.cli.pictures import draw
 from deepsvdd.files import refuse_output_as_input, write_text
-from deepsvdd.reproduction import reports
+from deepsvdd.reproduction import label_reports, reports
 from deepsvdd.reproduction.results import read_results
 
 
@@ -46,7 +46,10 @@ def command(files: tuple[Path, ...], output: Path | None, skip_broken: bool) -> 
     if not lines:
         raise ValueError(f"'{files[0]}' holds no results: run deepsvdd sweep first")
     rows = reports.summarise(lines)
-    text = f"{reports.as_markdown(rows)}\n{reports.seeds_of(lines)}\n"
+    text = f"{reports.as_markdown(rows)}\n"
+    if labels := label_reports.as_markdown(lines):
+        text += f"{labels}\n"
+    text += f"{reports.seeds_of(lines)}\n"
     click.echo(text, nl=False)
     if output is None:
         return

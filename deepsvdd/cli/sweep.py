@@ -20,7 +20,14 @@ from deepsvdd.files import refuse_output_as_input, require_writable
 from deepsvdd.reproduction.executors import EXECUTORS, run_locally, run_on_ray
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
 from deepsvdd.reproduction.sweeps import lost_scores, sweep
-from deepsvdd.reproduction.tasks import METHODS, Settings, Task, check_file, plan
+from deepsvdd.reproduction.tasks import (
+    METHODS,
+    Settings,
+    Task,
+    check_file,
+    check_method,
+    plan,
+)
 
 
 def class_names(text: str) -> list[int | str] | None:
@@ -30,6 +37,22 @@ def class_names(text: str) -> list[int | str] | None:
     if re.fullmatch(r"[\d\s,-]*", text):  # a traffic sign's name is "20 km/h"
         return list(whole_numbers(text, "normal_class"))
     return [part.strip() for part in text.split(",")]
+
+
+class Method(click.ParamType):
+    """A method by its name, with its number of labels where it has some."""
+
+    name = "METHOD"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Refuse what is none before anything is read."""
+        try:
+            check_method(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return str(value)
 
 
 @click.command(name="sweep", short_help="Train and test a grid, and resume it.")
@@ -52,11 +75,13 @@ def class_names(text: str) -> list[int | str] | None:
 @click.option(
     "--method",
     "methods",
-    type=click.Choice(METHODS),
+    type=Method(),
     multiple=True,
     default=("one-class", "soft-boundary"),
     show_default=True,
-    help="Repeat for several; those that train networks share the pretraining.",
+    help=f"{', '.join(METHODS)}; with K labelled anomalies of one other class, "
+    "deep-sad:K and classifier:K. Repeat for several; those that train networks share "
+    "the pretraining.",
 )
 @click.option(
     "--recipe",
@@ -71,6 +96,9 @@ def class_names(text: str) -> list[int | str] | None:
     "--ensembles", is_flag=True, help="Add the ensemble of all seeds' networks."
 )
 @shared.nu
+@click.option(
+    "--eta", default=1.0, show_default=True, help="η of Deep SAD, a label's weight."
+)
 @click.option(
     "--network",
     type=click.Choice(("auto", *NETWORKS)),
@@ -130,6 +158,9 @@ def command(
       deepsvdd sweep paper.jsonl --recipe paper --seeds 0-9
     Color images, with shorter training:
       deepsvdd sweep cifar10.jsonl --dataset cifar10 --recipe fast:7+7 --seeds 0-2
+    With 0, 1, 5 and 20 labelled anomalies, beside a classifier trained on the same:
+      deepsvdd sweep labels.jsonl --method deep-sad:0 --method deep-sad:1 \\
+        --method deep-sad:5 --method deep-sad:20 --method classifier:20
     On a cluster that runs already:
       deepsvdd sweep all.jsonl --seeds 0-9 --executor ray --address auto
     """

@@ -173,6 +173,8 @@ def recipe_name(line: Line) -> str:
         parts.append(line["precision"])
     if line.get("nu") not in (None, 0.1):
         parts.append(f"nu={line['nu']}")
+    if line.get("eta") not in (None, 1.0):
+        parts.append(f"eta={line['eta']}")
     return ", ".join(filter(None, parts))
 
 

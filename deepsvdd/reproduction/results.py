@@ -24,7 +24,10 @@ from deepsvdd.version import repository
 log = logging.getLogger("deepsvdd")
 
 # What tells one run from another; a file holds each combination at most once.
-KEY = ("dataset", "normal_class", "method", "recipe", "nu", "precision", "seed")
+KEY = (
+    *("dataset", "normal_class", "method", "recipe", "nu", "eta", "precision"),
+    "seed",
+)
 # What the key leaves out and no file may mix. The first runs and ensembles lack the
 # settings; without the examples, anomalies are other classes.
 SETTINGS = ("network", "preprocessing")

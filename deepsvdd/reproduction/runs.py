@@ -35,11 +35,21 @@ from deepsvdd.datasets import (
 )
 from deepsvdd.errors import CollapseWarning
 from deepsvdd.reproduction.baselines import as_in_paper, make_baseline
+from deepsvdd.reproduction.few_labels import (
+    ClassifierRun,
+    LabelledClass,
+    labelled_class,
+    labelled_method,
+    quality_by_class,
+    train_classifier,
+    train_deep_sad,
+)
 from deepsvdd.reproduction.provenance import provenance
 from deepsvdd.reproduction.results import Line
 from deepsvdd.reproduction.support_vectors import labelled_tenth
 from deepsvdd.reproduction.tasks import Settings, Task, find_recipe, load, setup_of
 
+Trained = Hypersphere | Autoencoder | ClassifierRun
 Run = tuple[Line, NDArray[np.float32] | None]  # and its scores, where they are kept
 
 
@@ -114,20 +124,33 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
     x, x_test = prepared(images), prepared(torch.tensor(split.x_test))
     x_control = None if control is None else prepared(torch.tensor(control))
 
+    if any(map(labelled_method, task.methods)):
+        labels = {seed: labels_of(task, seed) for seed in task.seeds}
     autoencoders = [
         seeded_autoencoder(network, shape, seed, device) for seed in task.seeds
     ]
     for autoencoder, seed in zip(autoencoders, task.seeds, strict=True):
         begin(autoencoder.encoder, recipe.first_layer, InMemory(x), seed)
-    before = [
-        roc_auc(split.y_test, sphere.squared_distances(x_test))
+    controls = [
+        sphere.squared_distances(x_test).cpu().numpy()
         for sphere in untrained_spheres(autoencoders, x, task.seeds)
     ]
+    before = [roc_auc(split.y_test, scores) for scores in controls]
     common: Any = {"seeds": task.seeds, "precision": settings.precision}
     histories = pretrain_autoencoders(autoencoders, x, recipe.pretraining, **common)
     origin = provenance_of(device)
     runs: list[Run] = []
     for method in task.methods:
+        if labelled_method(method):
+            # One by one: the anomalies of each seed are others.
+            for index, seed in enumerate(task.seeds):
+                line = _labelled_run(
+                    *(task, split, method, seed, recipe, labels[seed]),
+                    *(autoencoders[index], controls[index], x, x_test, prepared),
+                )
+                line |= _training(recipe, histories[index], line.pop("detector"))
+                runs.append((line | setup | {"provenance": origin}, None))
+            continue
         detectors: list[Any] = autoencoders
         if method in OBJECTIVES:
             detectors = train_hyperspheres(
@@ -160,9 +183,58 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
     return runs
 
 
-def _scores(detector: Hypersphere | Autoencoder, x: Tensor) -> NDArray[np.float32]:
-    """Score test images (m, ...): normalized distances, or reconstruction errors."""
-    if isinstance(detector, Hypersphere):
+def labels_of(task: Task, seed: int) -> LabelledClass:
+    """Choose the images that a seed labels, from the data set that a task names."""
+    data = load(task.dataset, task.settings)
+    return labelled_class(data, task.normal_class, seed)
+
+
+def _labelled_run(
+    task: Task,
+    split: Split,
+    method: str,
+    seed: int,
+    recipe: Recipe,
+    labelled: LabelledClass,
+    autoencoder: Autoencoder,
+    untrained: NDArray[Any],
+    x: Tensor,
+    x_test: Tensor,
+    prepared: Callable[[Tensor], Tensor],
+) -> Line:
+    """Train and test a copy of a pretrained encoder with a few known anomalies.
+
+    ``untrained`` are the scores of the network before all training; the line has the
+    detector, too.
+    """
+    encoder = copy.deepcopy(autoencoder.encoder)
+    kind, count = labelled_method(method) or ("", 0)
+    anomalies = prepared(torch.tensor(labelled.images[:count]))
+    common: Any = {"precision": task.settings.precision}
+    detector: Trained
+    if kind == "classifier":
+        detector = train_classifier(encoder, x, anomalies, recipe, seed=seed, **common)
+    else:
+        common |= {"eta": task.settings.eta, "seeds": [seed]}
+        (detector,) = train_deep_sad([encoder], x, anomalies, recipe, **common)
+    scores, seconds = timed(_scores, detector, x_test)
+    before = quality_by_class(split, labelled, untrained)
+    return (
+        task.line(method, seed)
+        | quality_of(split, scores)
+        | quality_by_class(split, labelled, scores)
+        | {"untrained_auc": roc_auc(split.y_test, untrained)}
+        | {f"untrained_{name}": auc for name, auc in before.items()}
+        | {"labelled_class": labelled.index, "n_labelled": len(anomalies)}
+        | {"test_seconds": seconds, "detector": detector}
+    )
+
+
+def _scores(detector: Trained, x: Tensor) -> NDArray[np.float32]:
+    """Score test images (m, ...): normalized distances, errors, or logits."""
+    if isinstance(detector, ClassifierRun):
+        scores = detector.scores(x)
+    elif isinstance(detector, Hypersphere):
         scores = detector.squared_distances(x).sqrt() / detector.mean_distance
     else:
         scores = reconstruction_scores(detector, x)
@@ -187,14 +259,14 @@ def control_of(
     return {"control_auc": roc_auc(labels, np.concatenate([normal, control_scores]))}
 
 
-def _training(
-    recipe: Recipe, pretraining: dict[str, Any], detector: Hypersphere | Autoencoder
-) -> Line:
+def _training(recipe: Recipe, pretraining: dict[str, Any], detector: Trained) -> Line:
     """Describe how one network was trained."""
     line: Line = {
         "epochs": [recipe.pretraining.n_epochs, recipe.training.n_epochs],
         "pretrain_seconds": sum(pretraining["seconds"]),
     }
+    if isinstance(detector, ClassifierRun):
+        line["train_seconds"] = sum(detector.history["seconds"])
     if isinstance(detector, Hypersphere):
         line["train_seconds"] = sum(detector.history["training"]["seconds"])
         line["radius"] = detector.radius

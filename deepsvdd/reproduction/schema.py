@@ -93,6 +93,9 @@ FIELDS = {
     "nu": _or_none(
         Field("a number in (0, 1]", lambda value: _is_fraction(value) and value > 0)
     ),
+    "eta": _or_none(
+        Field("a positive number", lambda value: _is_amount(value) and value > 0)
+    ),
     "precision": _or_none(
         Field(f"one of {PRECISIONS}", lambda value: value in list(PRECISIONS))
     ),
@@ -103,6 +106,12 @@ FIELDS = {
     "average_precision": FRACTION,
     "untrained_auc": FRACTION,
     "control_auc": FRACTION,
+    "labelled_class": COUNT,
+    "n_labelled": COUNT,
+    "seen_auc": FRACTION,
+    "unseen_auc": FRACTION,
+    "untrained_seen_auc": FRACTION,
+    "untrained_unseen_auc": FRACTION,
     "n_train": COUNT,
     "epochs": Field(
         "two whole numbers",

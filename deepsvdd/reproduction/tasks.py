@@ -36,11 +36,29 @@ from deepsvdd.reproduction.baselines import (
     CHANCELESS,
     as_in_paper,
 )
+from deepsvdd.reproduction.few_labels import (
+    FORMS,
+    check_labels_exist,
+    labelled_method,
+)
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
 from deepsvdd.reproduction.schema import shown
 
 NETWORK_METHODS = (*OBJECTIVES, "dcae")
-METHODS = (*NETWORK_METHODS, *BASELINES)
+METHODS = (*NETWORK_METHODS, *BASELINES)  # and those with labels, of any number
+
+
+def trains_networks(method: str) -> bool:
+    """Tell whether a method trains networks, which share the pretraining."""
+    return method in NETWORK_METHODS or labelled_method(method) is not None
+
+
+def check_method(method: str) -> None:
+    """Raise ValueError unless there is such a method."""
+    if method not in METHODS and labelled_method(method) is None:
+        raise ValueError(
+            f"method must be one of {', '.join(METHODS)}, {FORMS}; got {shown(method)}"
+        )
 
 
 @dataclass(frozen=True)
@@ -61,6 +79,8 @@ class Settings:
         Of the networks' input; "auto" is the paper's for the data set.
     data_path : str, optional
         Folder of the data sets.
+    eta : float
+        η of Deep SAD.
     """
 
     nu: float = 0.1
@@ -69,11 +89,14 @@ class Settings:
     network: str = "auto"
     preprocessing: str = "auto"
     data_path: str | None = None
+    eta: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse a ν that no training can have, before there is any."""
+        """Refuse a ν or η that no training can have, before there is any."""
         valid = is_number(self.nu) and 0 < self.nu <= 1
         require("nu", valid, "a number in (0, 1]", self)
+        valid = is_number(self.eta) and 0 < self.eta < float("inf")
+        require("eta", valid, "a positive number", self)
 
 
 @dataclass(frozen=True)
@@ -85,7 +108,8 @@ class Task:
     dataset : str
     normal_class : int
     methods : tuple of str
-        Some of "one-class", "soft-boundary" and "dcae", or one baseline, as for
+        Some of "one-class", "soft-boundary", "dcae", "deep-sad:K" and "classifier:K",
+        or one baseline, as for
         :func:`deepsvdd.reproduction.baselines.make_baseline`.
     recipe : str or None
         As for :func:`find_recipe`; None for baselines.
@@ -109,7 +133,7 @@ class Task:
         """Begin the line of a run: what tells it from others."""
         networks = self.recipe is not None
         nu = self.settings.nu if method in ("soft-boundary", "ocsvm") else None
-        return {
+        line = {
             "dataset": self.dataset,
             "normal_class": self.normal_class,
             "method": method,
@@ -118,6 +142,9 @@ class Task:
             "precision": self.settings.precision if networks else None,
             "seed": seed,
         }
+        if (labelled_method(method) or ("", 0))[0] == "deep-sad":
+            line["eta"] = self.settings.eta
+        return line
 
 
 def find_recipe(text: str, network: str) -> Recipe:
@@ -187,6 +214,7 @@ def plan(
     tasks = tasks_of(normal, methods, recipes, seeds, settings)
     for dataset in loaded:
         check_trainings(tasks, dataset)
+        check_labels_exist(dataset, methods)
     return tasks
 
 
@@ -227,9 +255,8 @@ def tasks_of(
         As for :func:`plan`.
     """
     for method in methods:
-        if method not in METHODS:
-            raise ValueError(f"method must be one of {METHODS}; got {method!r}")
-    learned = tuple(m for m in dict.fromkeys(methods) if m in NETWORK_METHODS)
+        check_method(method)
+    learned = tuple(m for m in dict.fromkeys(methods) if trains_networks(m))
     baselines = [m for m in dict.fromkeys(methods) if m in BASELINES]
     trained = dict.fromkeys(recipes) if learned else ()
     stacked = trains_at_once(resolve_device(settings.device))

@@ -141,7 +141,7 @@ def test_a_pickle_is_refused_and_not_executed(tmp_path):
     assert not trace.exists()
 
 
-@pytest.mark.parametrize("version", ["2", "10", "0", ""])
+@pytest.mark.parametrize("version", ["3", "10", "0", ""])
 def test_another_format_version(model, tmp_path, version):
     path, content, _ = model
     header = header_of(content)["__metadata__"] | {"format_version": version}
