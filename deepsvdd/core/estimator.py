@@ -200,7 +200,8 @@ class DeepSVDD(Detector):
         sample_weight : array of shape (n,), optional
             Numbers from 0 on: how often each sample counts in losses, center, radius
             and threshold, beside the others. One of weight 0 might as well not be
-            there. Extrema, and the statistics of "standard", count all others alike.
+            there. Extrema, and the statistics of "standard" and of batch normalization,
+            count all others alike.
 
         Returns
         -------

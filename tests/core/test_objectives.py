@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deepsvdd.core.objectives import (
     count_of,
+    deep_sad_loss,
     initial_center,
     one_class_loss,
     optimal_radius,
@@ -225,3 +226,65 @@ def test_center_does_not_change_its_input():
     z = torch.full((2, 3), 0.01)
     initial_center(z)
     assert (z == 0.01).all()
+
+
+# Weights -----------------------------------------------------------------------------
+
+
+@given(
+    d2=st.lists(st.floats(0, 100, width=32), min_size=1, max_size=12),
+    data=st.data(),
+)
+def test_a_weight_is_a_number_of_repetitions(d2, data):
+    counts = data.draw(
+        st.lists(st.integers(1, 4), min_size=len(d2), max_size=len(d2)), "counts"
+    )
+    nu = data.draw(st.sampled_from((0.1, 0.3, 0.5, 1.0)), "nu")
+    values = torch.tensor(d2, dtype=torch.float64)
+    weight = torch.tensor(counts, dtype=torch.float64)
+    repeated = values.repeat_interleave(torch.tensor(counts))
+    weight /= weight.mean()
+    for loss in (one_class_loss, lambda d, w=None: soft_boundary_loss(d, 2.0, nu, w)):
+        torch.testing.assert_close(loss(values, weight), loss(repeated))
+    radius = optimal_radius(values, nu, weight)
+    assert radius.square().item() == pytest.approx(
+        optimal_radius(repeated, nu).square().item(), abs=1e-9
+    )
+
+
+def test_equal_weights_change_nothing():
+    d2 = torch.rand(3, 17, dtype=torch.float64)
+    ones = torch.ones(17, dtype=torch.float64)
+    assert torch.equal(one_class_loss(d2, ones), one_class_loss(d2))
+    torch.testing.assert_close(optimal_radius(d2, 0.2, ones), optimal_radius(d2, 0.2))
+
+
+# Deep SAD ----------------------------------------------------------------------------
+
+
+def test_deep_sad_loss_is_the_papers():
+    d2 = torch.tensor([4.0, 4.0, 4.0, 0.0], dtype=torch.float64, requires_grad=True)
+    label = torch.tensor([0.0, 1.0, -1.0, -1.0], dtype=torch.float64)
+    loss = deep_sad_loss(d2, label, eta=3.0, eps=0.5)
+    expected = (4 + 3 * 4.5 + 3 / 4.5 + 3 / 0.5) / 4
+    assert loss.item() == pytest.approx(expected, rel=1e-14)
+    loss.backward()
+    slopes = [1 / 4, 3 / 4, -3 / 4.5**2 / 4, -3 / 0.5**2 / 4]
+    np.testing.assert_allclose(d2.grad.numpy(), slopes, rtol=1e-14)
+
+
+def test_without_labels_deep_sad_is_deep_svdd_to_the_bit():
+    ours = torch.rand(50, requires_grad=True)
+    theirs = ours.detach().clone().requires_grad_()
+    loss, expected = deep_sad_loss(ours, torch.zeros(50)), one_class_loss(theirs)
+    assert torch.equal(loss, expected)
+    loss.backward(), expected.backward()
+    assert torch.equal(ours.grad, theirs.grad)
+
+
+def test_deep_sad_of_a_stack_is_that_of_each():
+    d2, label = torch.rand(3, 8), torch.tensor([0.0, -1, 1, 0, -1, 0, 0, 1])
+    weight = torch.rand(8)
+    together = deep_sad_loss(d2, label.expand(3, 8), 2.0, 1e-3, weight)
+    each = [deep_sad_loss(row, label, 2.0, 1e-3, weight) for row in d2]
+    torch.testing.assert_close(together, torch.stack(each))
