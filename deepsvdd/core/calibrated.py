@@ -264,5 +264,5 @@ def warn_of_overlap(what: str, method: str) -> None:
         f"{what} were part of the data of {method}, and nothing is promised of those: "
         "leave them out (or ignore this, if equal samples come by chance)",
         OverlapWarning,
-        stacklevel=4,
+        stacklevel=3,
     )

@@ -266,7 +266,7 @@ def recipe_for(
             "network depend on its seed: average several (n_members=5), or use the "
             "distance to the nearest training samples",
             FewSamplesWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     return get_recipe(recipe, network, n_samples)
 

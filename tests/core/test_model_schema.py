@@ -87,6 +87,20 @@ def by_a_later_version(*place):
     return change
 
 
+def calibrated(change=None, **tensors_):
+    """Add a calibration of three samples, and change something about it."""
+
+    def add(tensors, metadata):
+        metadata["n_calibration"] = 3
+        tensors["calibration.scores"] = torch.tensor([0.0, 1, 2], dtype=torch.float64)
+        tensors["calibration.hashes"] = torch.tensor([-5, 0, 9])
+        tensors.update({f"calibration.{k}": v for k, v in tensors_.items()})
+        if change:
+            change(tensors, metadata)
+
+    return add
+
+
 CENTER, HEAD = "members.0.center", "members.0.encoder.head.weight"
 LOW = "preprocessor.minimum"
 NAN = math.nan
@@ -151,6 +165,49 @@ FAULTS = {
     "center NaN": (tensor(CENTER, lambda t: t * NAN), f"{CENTER} must hold finite"),
     "center bf16": (tensor(CENTER, torch.Tensor.bfloat16), f"{CENTER} must be of type"),
     "center half": (tensor(CENTER, torch.Tensor.half), f"{CENTER} must be of type"),
+    "a foreign estimator": (
+        put("estimator", value="DeepX"),
+        "estimator must be one of DeepSVDD, DeepSAD; got 'DeepX'",
+    ),
+    "estimator a list": (put("estimator", value=["a"]), "estimator must be one of"),
+    "labels a number": (put("labels", value=3), "labels must be null or whole"),
+    "labels -1": (
+        put("labels", value={"normal": 0, "anomaly": -1, "unlabelled": 5}),
+        "labels must be null or whole numbers of normal, anomaly, unlabelled",
+    ),
+    "calibration text": (put("n_calibration", value="3"), "n_calibration must be a"),
+    "calibration lost": (
+        put("n_calibration", value=3),
+        "calibration.scores must be there with n_calibration above 0, and only then",
+    ),
+    "calibration of 4": (
+        calibrated(put("n_calibration", value=4)),
+        "calibration.scores must be of shape (4,); got (3,)",
+    ),
+    "calibration unsorted": (
+        calibrated(scores=torch.tensor([0.0, 2, 1], dtype=torch.float64)),
+        "calibration.scores must hold finite numbers that ascend",
+    ),
+    "calibration NaN": (
+        calibrated(scores=torch.tensor([0, 1, NAN], dtype=torch.float64)),
+        "calibration.scores must hold finite numbers that ascend",
+    ),
+    "calibration float32": (
+        calibrated(scores=torch.tensor([0.0, 1, 2])),
+        "calibration.scores must be of type float64; got 'float32'",
+    ),
+    "hashes of 2": (
+        calibrated(hashes=torch.tensor([1, 2])),
+        "calibration.hashes must be of shape (3,)",
+    ),
+    "hashes of floats": (
+        tensor("training.hashes", lambda t: t.double()),
+        "training.hashes must be of type int64",
+    ),
+    "hashes of a matrix": (
+        tensor("training.hashes", lambda t: t[:, None].clone()),
+        "training.hashes must be of shape (n,)",
+    ),
     "center int": (tensor(CENTER, torch.Tensor.long), f"{CENTER} must be of type"),
     "weights int": (tensor(HEAD, torch.Tensor.long), "head.weight must be of type flo"),
     "weights NaN": (tensor(HEAD, lambda t: t * NAN), f"{HEAD} must hold finite"),
@@ -215,6 +272,12 @@ def test_the_good_file_is_good(parts, tmp_path):
     path = forged(tmp_path, parts, lambda tensors, metadata: None)
     assert np.isfinite(DeepSVDD.load(path).anomaly_score(parts[2])).all()
     succeeds("info", path)
+
+
+def test_a_calibration_from_elsewhere_is_good(parts, tmp_path):
+    path = forged(tmp_path, parts, calibrated())
+    assert DeepSVDD.load(path).calibration.scores.tolist() == [0, 1, 2]
+    assert "3 samples, smallest p-value 0.25" in succeeds("info", path).stdout
 
 
 def test_files_of_earlier_versions_are_read(parts, tmp_path):
