@@ -14,7 +14,7 @@ errors, files, what everything stands on: this package's errors, safe writing of
 version        files, the version
 datasets       data sets, images, traffic signs; the bundled MNIST
 core           the method, to be read: preprocessing, networks, objectives, recipes,
-               the loop, training, metrics, the estimator, model files, plots
+               the loop, training, metrics, estimators, model files, plots
 core/_engine   what makes it fast: feeds, devices, processes, stacks, checkpoints
 reproduction   the paper's tables: sweeps, baselines, results, reports
 adversarial    the paper's stop signs: classifier, attacks, experiment

@@ -73,7 +73,8 @@ def pictures(rows: list[reports.Row]) -> dict[str, tuple[Any, ...]]:
         stem = "-".join(filter(None, (dataset, recipe))).replace(":", "_")
         stem = stem.replace(", ", "-")
         for method in dict.fromkeys(row.method for row in own):
-            planned[f"{stem}-{method}.png"] = (reports.draw_classes, own, method)
+            name = f"{stem}-{method.replace(':', '_')}.png"
+            planned[name] = (reports.draw_classes, own, method)
         if any(row.normal_class == reports.MEAN for row in own):
             planned[f"{stem}-means.png"] = (reports.draw_methods, own)
     return planned

@@ -25,7 +25,7 @@ class DeepSAD(Detector):
 
     The loss is the mean over all training samples of ‖φ(x) − c‖² for an unlabelled one,
     η ‖φ(x) − c‖² for a known normal one, and η / (‖φ(x) − c‖² + ε) for a known anomaly
-    (:func:`deepsvdd.objectives.deep_sad_loss`). Known anomalies have no part in
+    (:func:`deepsvdd.core.objectives.deep_sad_loss`). Known anomalies have no part in
     anything else: extrema, pretraining, center, the unit of ensemble scores and
     threshold are those of the other samples. The authors' code pretrains on known
     anomalies, and averages them into the center, as well.

@@ -147,15 +147,20 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
             # Read once for both, as reading is what takes time.
             hashed = Watched(self._raw(samples))
             self.preprocessor_ = kept or Preprocessor.fit(hashed, method)
-            hashes = gathered(hashed.finish(), len(samples))  # type: ignore[arg-type]
+            hashes = self._everybodys(hashed, samples)
         self.training_hashes_ = np.sort(hashes.numpy())
 
     def _hashes(self, samples: Tensor | Dataset[Any]) -> Tensor:
         """Hash samples (n, ...), to know them again: int64 (n,)."""
         if isinstance(samples, Tensor):
             return hashes_of(samples)
-        own = Watched(self._raw(samples)).finish()
-        return gathered(own, len(samples))  # type: ignore[arg-type]
+        return self._everybodys(Watched(self._raw(samples)), samples)
+
+    def _everybodys(self, hashed: Watched, samples: Dataset[Any]) -> Tensor:
+        """Put the hashes of all processes' shares together, on the CPU."""
+        device = resolve_device(self.device)  # where processes can talk
+        n: int = len(samples)  # type: ignore[arg-type]
+        return gathered(hashed.finish().to(device), n).cpu()
 
     def _raw(self, images: Any) -> Iterator[Tensor]:
         """Read this process's share of images as they are."""

@@ -89,6 +89,19 @@ def test_a_step_is_recorded_once_and_then_replayed_on_new_batches():
     assert (recorder.n_recordings, recorder.n_replays) == (1, 5)
 
 
+def test_what_belongs_to_a_batch_is_replayed_with_it():
+    seen, recorder = [], Recorder()
+
+    def work(batch, label):
+        seen.append((batch.sum().item(), label.tolist()))
+
+    step = ReplayedStep(work, recorder)
+    for value in range(6):
+        step(torch.full((2, 3), float(value)), torch.tensor([value, -value]))
+    assert seen == [(6 * value, [value, -value]) for value in range(6)]
+    assert recorder.n_replays == 3
+
+
 def test_what_cannot_be_recorded_is_trained_as_usual(caplog):
     def refuse(work):
         raise RuntimeError("operation not permitted when stream is capturing")

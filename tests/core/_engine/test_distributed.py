@@ -21,7 +21,7 @@ WORK = """
 import sys
 import numpy as np
 from deepsvdd import (
-    DeepSVDD, ImageArray, Phase, Recipe, load_dataset, one_vs_rest
+    DeepSAD, DeepSVDD, ImageArray, Phase, Recipe, load_dataset, one_vs_rest
 )
 from deepsvdd.core._engine.distributed import process_group
 
@@ -33,10 +33,13 @@ def main(source, objective, target):
     phase = Phase(lr=1e-4, n_epochs=2, batch_size=100, lr_milestones=(1,))
     recipe = Recipe(phase, phase, warm_up_epochs=1, radius_every=1)
     with process_group():
-        detector = DeepSVDD(
-            recipe=recipe, objective=objective, random_state=2, n_workers=1
-        )
-        detector.fit(x).save(target)
+        common = {"recipe": recipe, "random_state": 2, "n_workers": 1}
+        if objective == "deep-sad":
+            y, weight = np.zeros(403), np.arange(403) % 5
+            y[::7], y[::40] = -1, 1
+            DeepSAD(**common).fit(x, y, weight).save(target)
+        else:
+            DeepSVDD(objective=objective, **common).fit(x).save(target)
 
 if __name__ == "__main__":  # the processes that read images import this file
     main(*sys.argv[1:])
@@ -67,7 +70,8 @@ def run(command, folder):
 
 
 @pytest.mark.parametrize(
-    ("source", "objective"), [("memory", "soft-boundary"), ("stream", "one-class")]
+    ("source", "objective"),
+    [("memory", "soft-boundary"), ("stream", "one-class"), ("stream", "deep-sad")],
 )
 def test_two_processes_train_what_one_trains(source, objective, threes, tmp_path):
     (tmp_path / "work.py").write_text(WORK)

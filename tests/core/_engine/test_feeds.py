@@ -401,3 +401,25 @@ def test_of_large_images_fewer_come_at_a_time(stacked):
         ImageArray(images.numpy()), (1, 130, 130), None, torch.device("cpu"), 0
     )
     assert [len(batch) for batch in stream.in_order(5000)] == [60, 10]
+
+
+# ----------------------------------------------------------------------- some of a feed
+
+
+@pytest.mark.parametrize("stacked", [False, True])
+def test_a_subset_in_memory(stacked):
+    x = torch.rand(2, 9, 4) if stacked else torch.rand(9, 4)
+    rows = torch.tensor([7, 0, 3])
+    some = InMemory(x, stacked).subset(rows)
+    assert len(some) == 3
+    assert some.n_stacked == (2 if stacked else 0)
+    assert torch.equal(some.x, x[..., rows, :])
+
+
+def test_a_subset_of_a_stream():
+    images = make_images(9)
+    stream = Stream(ImageArray(images), (1, 12, 12), None, torch.device("cpu"), 0)
+    some = stream.subset(torch.tensor([7, 0, 3]))
+    assert len(some) == 3
+    (batch,) = some.read([torch.tensor([2, 0])])
+    np.testing.assert_array_equal(batch[:, 0].numpy(), images[[3, 7]])
