@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from deepsvdd import DeepSVDD, ImageArray, ImageFolder, Phase, Preprocessor, Recipe
 from deepsvdd.core._engine.feeds import InMemory, Stream, as_images, read_images
-from tests.toys import STILL
+from tests.toys import STILL, make_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
