@@ -277,6 +277,7 @@ BROKEN_FIELDS = {
     "recipe with \\": ({"recipe": "a\\b"}, "recipe"),
     "nu text": ({"nu": "0.1"}, "nu"),
     "nu 0": ({"nu": 0}, "nu"),
+    "eta 0": ({"eta": 0}, "eta"),
     "precision list": ({"precision": []}, "precision"),
     "network null": ({"network": None}, "network"),
     "preprocessing object": ({"preprocessing": {}}, "preprocessing"),

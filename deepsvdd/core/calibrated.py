@@ -61,6 +61,21 @@ class Calibrated:
         -----
         OverlapWarning
             If some of X were trained on, or are equal to samples that were.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from deepsvdd import DeepSVDD
+        >>> x = np.random.default_rng(0).normal(size=(500, 4))
+        >>> detector = DeepSVDD(random_state=0).fit(x[:200]).calibrate(x[200:499])
+        >>> new = np.array([[9.0, 9.0, 9.0, 9.0], [0.1, 0.0, 0.2, 0.0]])
+        >>> detector.p_values(new).round(4)[0]  # 1 / (299 + 1)
+        0.0033
+        >>> detector.select(new, fdr=0.1)
+        array([ True, False])
+        >>> limit = detector.threshold_for(false_alarms=0.01, confidence=0.95)
+        >>> detector.set_params(threshold=limit).predict(new)
+        array([-1,  1])
         """
         scores, hashes = self._scores_and_hashes(X)
         trained = int(among(hashes, getattr(self, "training_hashes_", None)).sum())
