@@ -126,6 +126,11 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
 
     if any(map(labelled_method, task.methods)):
         labels = {seed: labels_of(task, seed) for seed in task.seeds}
+        if len(labels[task.seeds[0]].seen) != len(split.y_test):
+            raise ValueError(
+                "method must be one without labels where the test images are not the "
+                f"data set's own; got {', '.join(task.methods)}"
+            )
     autoencoders = [
         seeded_autoencoder(network, shape, seed, device) for seed in task.seeds
     ]

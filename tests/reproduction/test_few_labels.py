@@ -1,6 +1,7 @@
 """Sweeps with a few labelled anomalies: which, how trained, and what is told."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +146,14 @@ def test_what_cannot_be_is_refused_before_training(digits, few):
         planned(["deep-sad:999"])
     with pytest.raises(ValueError, match="eta must be a positive number; got 0"):
         Settings(eta=0)
+
+
+def test_labels_go_with_the_data_sets_own_test_images(few):
+    (task,) = planned(["deep-sad:1"])
+    split = one_vs_rest(few, 3)
+    split = replace(split, x_test=split.x_test[:90], y_test=split.y_test[:90])
+    with pytest.raises(ValueError, match="method must be one without labels where"):
+        runs.run_on(task, split)
 
 
 def test_a_classifier_learns_what_it_was_shown():
