@@ -158,8 +158,8 @@ def command(
       deepsvdd sweep paper.jsonl --recipe paper --seeds 0-9
     Color images, with shorter training:
       deepsvdd sweep cifar10.jsonl --dataset cifar10 --recipe fast:7+7 --seeds 0-2
-    With 0 and 20 labelled anomalies, beside a classifier trained on the same labels:
-      deepsvdd sweep a.jsonl --method deep-sad:0 --method deep-sad:20 --method classifier:20
+    With 20 labelled anomalies, beside a classifier trained on the same labels:
+      deepsvdd sweep a.jsonl --method deep-sad:20 --method classifier:20
     On a cluster that runs already:
       deepsvdd sweep all.jsonl --seeds 0-9 --executor ray --address auto
     """
