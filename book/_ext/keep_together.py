@@ -1,23 +1,44 @@
-"""Keep numbers and their signs on one line: "95 %", "91.9 ± 1.5", "5 × 5"."""
+"""Keep together what a line must not tear apart.
+
+Numbers and their signs ("95 %", "91.9 ± 1.5", "5 × 5", "7 + 7"), and a formula and the
+comma, bracket or hyphen behind it: browsers may break a line behind a formula.
+"""
 
 import re
 
 from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
-SPACE = re.compile(r"(?<=\d) (?=[%±×])|(?<=[±×]) (?=\d)")
+SPACE = re.compile(r"(?<=\d) (?=[%±×+])|(?<=[±×+]) (?=\d)")
+BEHIND_FORMULA = re.compile(r"[-,.;:!?)\]’”]")
 
 
 class KeepTogether(SphinxPostTransform):
-    """Replace the spaces by no-break spaces, in text but not in code."""
+    """Replace such spaces by no-break ones in text, not in code; join formulas."""
 
     default_priority = 900
 
     def run(self, **kwargs):
         for text in list(self.document.findall(nodes.Text)):
-            if SPACE.search(text) and not in_code(text):
-                kept = nodes.Text(SPACE.sub("\N{NO-BREAK SPACE}", text))
-                text.parent.replace(text, kept)
+            if in_code(text):
+                continue
+            kept = SPACE.sub("\N{NO-BREAK SPACE}", text)
+            if BEHIND_FORMULA.match(kept) and is_formula(previous(text)):
+                kept = "\N{WORD JOINER}" + kept
+            if kept != text:
+                text.parent.replace(text, nodes.Text(kept))
+
+
+def previous(node):
+    """Return the sibling before a node, or None."""
+    siblings = node.parent.children
+    place = next(k for k, sibling in enumerate(siblings) if sibling is node)
+    return siblings[place - 1] if place else None
+
+
+def is_formula(node):
+    """Tell whether a node is a formula within a line."""
+    return isinstance(node, nodes.math)
 
 
 def in_code(node):

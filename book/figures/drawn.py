@@ -235,7 +235,7 @@ def collapse(d):
     d.line(*curve, color=GREY, width=2)
     d.normal(*(curve[k] for k in (72, 80, 88)))
     d.text(14, 312, "$s$", anchor="start")
-    words = ("All inputs lie where $σ$ is flat:", "the unit gives $s$ for each of")
+    words = ("All inputs lie where it is flat:", "the unit gives $s$ for each of")
     d.text(160, 328, *words, "them, and is a bias term.", anchor="start")
 
 

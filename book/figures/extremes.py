@@ -35,8 +35,8 @@ from deepsvdd.reproduction.provenance import provenance
 SHOWN, COLUMNS = 32, 8  # images of each kind, in rows of eight
 PER_PICTURE = 5  # classes
 GAP, MARGIN, LINE = 2, 18, 24  # pixels: between tiles, between blocks, of text
-COLOURS, SHADES = 240, 16  # of the pictures' palette: for images, for text
-GREY = 0x79  # reads on white and on black
+COLORS, SHADES = 240, 16  # of the pictures' palette: for images, for text
+GREY = 0x66  # on white, which the style sheet puts behind it on dark pages
 
 Run = dict[str, Any]
 
@@ -191,15 +191,15 @@ def palette_image(
 
     Where no image is shown (h, w), the picture is gray and as opaque as the text.
     """
-    reduced = Image.fromarray(pixels).quantize(COLOURS, dither=Image.Dither.NONE)
-    colours = (reduced.getpalette() or [])[: 3 * COLOURS]
+    reduced = Image.fromarray(pixels).quantize(COLORS, dither=Image.Dither.NONE)
+    colors = (reduced.getpalette() or [])[: 3 * COLORS]
     opacity = text // (256 // SHADES)
-    indices = np.where(shown, np.asarray(reduced), COLOURS + opacity)
+    indices = np.where(shown, np.asarray(reduced), COLORS + opacity)
     picture = Image.fromarray(indices.astype(np.uint8), "P")
-    colours += [0] * (3 * COLOURS - len(colours))
-    picture.putpalette(colours + [GREY] * 3 * SHADES)
+    colors += [0] * (3 * COLORS - len(colors))
+    picture.putpalette(colors + [GREY] * 3 * SHADES)
     shades = (255 * s // (SHADES - 1) for s in range(SHADES))
-    picture.info["transparency"] = bytes([255] * COLOURS + list(shades))
+    picture.info["transparency"] = bytes([255] * COLORS + list(shades))
     return picture
 
 

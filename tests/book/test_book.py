@@ -196,6 +196,31 @@ def test_pages_link_the_places_that_docstrings_name(monkeypatch):
     assert in_the_book.skip(None, "class", "f", len, False, {}) is None
 
 
+def test_lines_break_neither_before_a_sign_nor_behind_a_formula(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "book/_ext"))
+    nodes = pytest.importorskip("docutils.nodes")
+    keep_together = importlib.import_module("keep_together")
+    document = importlib.import_module("docutils.utils").new_document("page")
+    document += nodes.paragraph(
+        "",
+        "",
+        nodes.math("", "c"),
+        nodes.Text(", of 7 + 7 epochs and 95 %"),
+        nodes.literal("", "7 + 7"),
+        nodes.Text(", and "),
+        nodes.math("", "k"),
+        nodes.Text("-th but "),
+        nodes.math("", "k"),
+        nodes.Text(" of 5 × 5"),
+    )
+    keep_together.KeepTogether(document).run()
+    space, joiner = "\N{NO-BREAK SPACE}", "\N{WORD JOINER}"
+    assert document.astext() == (
+        f"c{joiner}, of 7{space}+{space}7 epochs and 95{space}%"
+        f"7 + 7, and k{joiner}-th but k of 5{space}×{space}5"
+    )
+
+
 def test_the_configuration_names_the_repository():
     config = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
     assert config["repository"]["url"] == repository()

@@ -60,6 +60,25 @@ def test_pictures_are_sharp(path):
                 assert output["metadata"]["image/png"]["width"] > 100
 
 
+# --- text -------------------------------------------------------------------------
+
+
+def pages():
+    """Yield (name, Markdown) of each page that has some."""
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        for cell in cells_of(path, "markdown"):
+            yield path.stem, source_of(cell)
+    for path in sorted((ROOT / "book").glob("*.md")):
+        yield path.stem, path.read_text("utf-8")
+
+
+def test_no_line_of_the_text_is_a_comment():
+    """MyST drops a line that begins with a percent sign, and what it says."""
+    lines = [(name, line) for name, text in pages() for line in text.splitlines()]
+    assert len(lines) > 3000
+    assert [pair for pair in lines if pair[1].lstrip().startswith("%")] == []
+
+
 # --- cells to complete ------------------------------------------------------------
 
 
