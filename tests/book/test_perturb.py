@@ -29,8 +29,8 @@ BETTER = CELL.replace("np.sign(g * lam), np.sign(g)", "g * lam, [0.3, -0.6]")
 def doubted(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(perturb, "BOOK", tmp_path)
 
-    def doubt(code):
-        cells = [nbformat.v4.new_code_cell(code)]
+    def doubt(*codes):
+        cells = [nbformat.v4.new_code_cell(code) for code in codes]
         nbformat.write(nbformat.v4.new_notebook(cells=cells), tmp_path / "toy.ipynb")
         perturb.doubt("toy")
         return capsys.readouterr().out
@@ -50,3 +50,23 @@ def test_is_silent_about_a_check_that_notices(doubted):
     said = doubted(BETTER)
     assert "free" not in said
     assert "blind: print" not in said
+
+
+TRIED = """\
+from deepsvdd.course.practice import trying
+def half(x):
+    {}
+with trying("half"):
+    got = half(4)
+    assert got == 2, "half of 4 is 2"
+"""
+
+
+def test_sees_what_a_chapter_forgives(doubted):
+    """A block that a reader completes says "not right yet", and raises nothing."""
+    first, rest = TRIED.split("\n", 1)
+    said = doubted(first, rest.format("return x / 2"))
+    assert "blind" not in said
+    assert "1 checks" in said
+    said = doubted(first, rest.format("raise NotImplementedError"))
+    assert "cell" not in said
