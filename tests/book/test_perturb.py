@@ -46,6 +46,11 @@ def test_names_what_guards_nothing_and_numbers_that_matter_to_no_check(doubted):
     assert "2 checks" in said
 
 
+def test_turns_flags_of_torch_round(doubted):
+    said = doubted("import torch\n", "found = torch.ones(3) > 0\nassert found.all()\n")
+    assert "blind" not in said
+
+
 def test_is_silent_about_a_check_that_notices(doubted):
     said = doubted(BETTER)
     assert "free" not in said
