@@ -1,7 +1,8 @@
 """Keep together what a line must not tear apart.
 
 Numbers and their signs ("95 %", "91.9 ± 1.5", "5 × 5", "7 + 7"), and a formula and the
-comma, bracket or hyphen behind it: browsers may break a line behind a formula.
+comma, bracket or hyphen behind it: browsers break lines behind a formula, which is a
+box to them, whatever character follows.
 """
 
 import re
@@ -10,35 +11,33 @@ from docutils import nodes
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 SPACE = re.compile(r"(?<=\d) (?=[%±×+])|(?<=[±×+]) (?=\d)")
-BEHIND_FORMULA = re.compile(r"[-,.;:!?)\]’”]")
+BEHIND_FORMULA = re.compile(r"[-,.;:!?)\]’”]+(th\b)?")
 
 
 class KeepTogether(SphinxPostTransform):
-    """Replace such spaces by no-break ones in text, not in code; join formulas."""
+    """Make such spaces no-break ones, in text, not in code; join formulas."""
 
     default_priority = 900
 
     def run(self, **kwargs):
         for text in list(self.document.findall(nodes.Text)):
-            if in_code(text):
-                continue
-            kept = SPACE.sub("\N{NO-BREAK SPACE}", text)
-            if BEHIND_FORMULA.match(kept) and is_formula(previous(text)):
-                kept = "\N{WORD JOINER}" + kept
-            if kept != text:
-                text.parent.replace(text, nodes.Text(kept))
+            if SPACE.search(text) and not in_code(text):
+                kept = nodes.Text(SPACE.sub("\N{NO-BREAK SPACE}", text))
+                text.parent.replace(text, kept)
+        for formula in list(self.document.findall(nodes.math)):
+            join(formula)
 
 
-def previous(node):
-    """Return the sibling before a node, or None."""
-    siblings = node.parent.children
-    place = next(k for k, sibling in enumerate(siblings) if sibling is node)
-    return siblings[place - 1] if place else None
-
-
-def is_formula(node):
-    """Tell whether a node is a formula within a line."""
-    return isinstance(node, nodes.math)
+def join(formula):
+    """Put a formula and the signs behind it into a span (see book.css)."""
+    line = formula.parent
+    place = line.index(formula)
+    text = line[place + 1] if place + 1 < len(line) else None
+    if isinstance(text, nodes.Text) and (signs := BEHIND_FORMULA.match(text)):
+        together = nodes.inline("", "", classes=["together"])
+        rest = nodes.Text(text[signs.end() :])
+        line[place : place + 2] = [together, rest]
+        together += [formula, nodes.Text(signs[0])]
 
 
 def in_code(node):
