@@ -129,7 +129,7 @@ def empirical_likelihood(normal: Floats, anomalous: Floats) -> Interval:
     return float(bounds[0]), float(bounds[1])
 
 
-def labelled(normal: Floats, anomalous: Floats) -> tuple[NDArray[np.int64], Floats]:
+def labeled(normal: Floats, anomalous: Floats) -> tuple[NDArray[np.int64], Floats]:
     labels = np.repeat([0, 1], [normal.size, anomalous.size])
     return labels, np.r_[normal, anomalous]
 
@@ -177,7 +177,7 @@ def bias_corrected(normal: Floats, anomalous: Floats) -> Interval:
 
 
 def ours(normal: Floats, anomalous: Floats) -> Interval:
-    return auc_interval(*labelled(normal, anomalous), level=LEVEL)
+    return auc_interval(*labeled(normal, anomalous), level=LEVEL)
 
 
 METHODS: dict[str, Callable[[Floats, Floats], Interval]] = {

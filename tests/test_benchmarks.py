@@ -248,7 +248,7 @@ def test_the_bootstraps_are_the_packages_and_scipys(monkeypatch):
     normal, anomalous = rng.normal(size=60), rng.normal(1, 2, 25).round(1)
     normal[:5] = anomalous[:5]  # ties
     found = intervals.bootstrap(normal, anomalous)
-    labels, scores = intervals.labelled(normal, anomalous)
+    labels, scores = intervals.labeled(normal, anomalous)
     assert found == pytest.approx(bootstrap_auc(labels, scores, 20_000), abs=0.005)
     theirs = scipy.stats.bootstrap(
         (normal, anomalous),

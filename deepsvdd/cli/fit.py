@@ -83,7 +83,7 @@ from deepsvdd.files import refuse_output_as_input, require_writable
 @click.option(
     "--eta",
     type=float,
-    help="η, the weight of a labelled sample, with --labels.  [default: 1]",
+    help="η, the weight of a labeled sample, with --labels.  [default: 1]",
 )
 @click.option(
     "--calibrate",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepsvdd.cli.left_out import warn
 
-WORDS = {"normal": 1, "anomaly": -1, "unlabelled": 0, "": 0, "unscored": 0}
+WORDS = {"normal": 1, "anomaly": -1, "unlabeled": 0, "": 0, "unscored": 0}
 NUMBERS = {"1": 1, "+1": 1, "-1": -1, "0": 0}
 COLUMNS = ("sample", "label")
 
@@ -23,7 +23,7 @@ def read_labels(path: Path) -> dict[str, int]:
     ----------
     path : Path
         CSV with the columns ``sample``, the names that ``deepsvdd score`` gives to
-        samples, and ``label``: 1 or normal, -1 or anomaly, 0 or unlabelled; others are
+        samples, and ``label``: 1 or normal, -1 or anomaly, 0 or unlabeled; others are
         not read.
 
     Returns
@@ -52,7 +52,7 @@ def read_labels(path: Path) -> dict[str, int]:
         label = (WORDS | NUMBERS).get(text.lower())
         if label is None or name is None:
             raise ValueError(
-                f"'{path}' must have 1 (normal), -1 (anomaly) or 0 (unlabelled) as "
+                f"'{path}' must have 1 (normal), -1 (anomaly) or 0 (unlabeled) as "
                 f"label; got {text!r:.40} in line {row}"
             )
         if labels.setdefault(name, label) != label:

@@ -79,7 +79,7 @@ class Method(click.ParamType):
     multiple=True,
     default=("one-class", "soft-boundary"),
     show_default=True,
-    help=f"{', '.join(METHODS)}; with K labelled anomalies of one other class, "
+    help=f"{', '.join(METHODS)}; with K labeled anomalies of one other class, "
     "deep-sad:K and classifier:K. Repeat for several; those that train networks share "
     "the pretraining.",
 )
@@ -158,7 +158,7 @@ def command(
       deepsvdd sweep paper.jsonl --recipe paper --seeds 0-9
     Color images, with shorter training:
       deepsvdd sweep cifar10.jsonl --dataset cifar10 --recipe fast:7+7 --seeds 0-2
-    With 20 labelled anomalies, beside a classifier trained on the same labels:
+    With 20 labeled anomalies, beside a classifier trained on the same labels:
       deepsvdd sweep a.jsonl --method deep-sad:20 --method classifier:20
     On a cluster that runs already:
       deepsvdd sweep all.jsonl --seeds 0-9 --executor ray --address auto

@@ -81,7 +81,7 @@ def phase_options(prefix: str, what: str, phase: Phase) -> Callable[[Any], Any]:
             f"{prefix}optimizer_name",
             type=click.Choice(OPTIMIZERS),
             default=phase.optimizer_name,
-            help=f"Optimiser for {what}.",
+            help=f"Optimizer for {what}.",
         ),
         option(
             f"{prefix}lr",

@@ -23,7 +23,7 @@ class DeepSAD(Detector):
     anomalies are pushed away from it. Most samples may be without a label; they should
     be normal, as those of Deep SVDD. Without any label it *is* Deep SVDD, to the bit.
 
-    The loss is the mean over all training samples of ‖φ(x) − c‖² for an unlabelled one,
+    The loss is the mean over all training samples of ‖φ(x) − c‖² for an unlabeled one,
     η ‖φ(x) − c‖² for a known normal one, and η / (‖φ(x) − c‖² + ε) for a known anomaly
     (:func:`deepsvdd.core.objectives.deep_sad_loss`). Known anomalies have no part in
     anything else: extrema, pretraining, center, the unit of ensemble scores and
@@ -36,7 +36,7 @@ class DeepSAD(Detector):
         As for :class:`~deepsvdd.DeepSVDD`, like all parameters below but ``eta``,
         ``eps`` and ``contamination``.
     eta : float, default=1.0
-        η: how much a labelled sample counts beside an unlabelled one. Above 1, labels
+        η: how much a labeled sample counts beside an unlabeled one. Above 1, labels
         count more. The paper takes 1 throughout.
     eps : float, default=1e-6
         ε: keeps the loss of an anomaly on the center finite; that of the authors' code.
@@ -75,7 +75,7 @@ class DeepSAD(Detector):
     Attributes
     ----------
     label_counts_ : dict of str to int
-        How many samples were "normal", "anomaly" and "unlabelled".
+        How many samples were "normal", "anomaly" and "unlabeled".
     members_, preprocessor_, threshold_, input_shape_, network_, recipe_, \
     n_features_in_, feature_names_in_
         As of :class:`~deepsvdd.DeepSVDD`.
@@ -102,7 +102,7 @@ class DeepSAD(Detector):
     >>> y[:5] = -1
     >>> detector = DeepSAD(random_state=0).fit(X, y)
     >>> detector.label_counts_
-    {'normal': 0, 'anomaly': 5, 'unlabelled': 195}
+    {'normal': 0, 'anomaly': 5, 'unlabeled': 195}
     """
 
     kind = "DeepSAD"
@@ -154,14 +154,14 @@ class DeepSAD(Detector):
         y: ArrayLike | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> DeepSAD:
-        """Train on data of which some are labelled.
+        """Train on data of which some are labeled.
 
         Parameters
         ----------
         X : array, Tensor or ``torch.utils.data.Dataset``
             As for :meth:`deepsvdd.DeepSVDD.fit`, with known anomalies among it.
         y : array of shape (n,), optional
-            +1 known normal, −1 known anomaly, 0 unlabelled. None: all unlabelled.
+            +1 known normal, −1 known anomaly, 0 unlabeled. None: all unlabeled.
         sample_weight : array of shape (n,), optional
             As for :meth:`deepsvdd.DeepSVDD.fit`.
 
@@ -185,7 +185,7 @@ class DeepSAD(Detector):
     def fit_predict(
         self, X: Samples, y: ArrayLike | None = None, **kwargs: Any
     ) -> NDArray[np.int64]:
-        """Train on labelled data, and label it: +1 normal, −1 outlier, shape (n,).
+        """Train on labeled data, and label it: +1 normal, −1 outlier, shape (n,).
 
         scikit-learn's own version would not pass the labels on to :meth:`fit`.
         """
@@ -194,5 +194,5 @@ class DeepSAD(Detector):
     def _note(self, known: Known, n: int) -> None:
         counts = known.counts(n)
         self.label_counts_ = dict(
-            zip(("normal", "anomaly", "unlabelled"), counts, strict=True)
+            zip(("normal", "anomaly", "unlabeled"), counts, strict=True)
         )

@@ -23,7 +23,7 @@ class Known:
     Attributes
     ----------
     labels : Tensor of shape (n,), optional
-        float32: 0 unlabelled, +1 known normal, −1 known anomaly.
+        float32: 0 unlabeled, +1 known normal, −1 known anomaly.
     weights : Tensor of shape (n,), optional
         float32: as often a sample counts, 1 on average.
     """
@@ -50,7 +50,7 @@ class Known:
         return (self.labels >= 0).nonzero()[:, 0]
 
     def counts(self, n: int) -> tuple[int, int, int]:
-        """Count normal, anomalous and unlabelled ones of n samples."""
+        """Count normal, anomalous and unlabeled ones of n samples."""
         if self.labels is None:
             return 0, 0, n
         normal, anomalies = (int((self.labels == label).sum()) for label in (1, -1))
@@ -86,7 +86,7 @@ def check_labels(y: Any, n: int) -> NDArray[np.float32] | None:
     Parameters
     ----------
     y : array of shape (n,), or None
-        +1 known normal, −1 known anomaly, 0 unlabelled.
+        +1 known normal, −1 known anomaly, 0 unlabeled.
     n : int
 
     Returns
@@ -109,7 +109,7 @@ def check_labels(y: Any, n: int) -> NDArray[np.float32] | None:
     if wrong.size:
         got = labels[wrong[0]].item()
         raise ValueError(
-            "y must hold +1 (known normal), -1 (known anomaly), 0 (unlabelled) only; "
+            "y must hold +1 (known normal), -1 (known anomaly), 0 (unlabeled) only; "
             f"got {got!r:.40} at index {wrong[0]}"
         )
     labels = labels.astype(np.float32)

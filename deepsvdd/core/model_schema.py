@@ -30,7 +30,7 @@ ESTIMATORS = {
     "DeepSVDD": ("network", "objective", "nu", "recipe"),
     "DeepSAD": ("network", "eta", "eps", "recipe"),
 }
-LABELS = ("normal", "anomaly", "unlabelled")
+LABELS = ("normal", "anomaly", "unlabeled")
 TRAINED_ON = "training.hashes"
 CALIBRATION = ("calibration.scores", "calibration.hashes")
 PHASES = ("pretraining", "training")

@@ -66,7 +66,7 @@ def deep_sad_loss(
 ) -> Tensor:
     """Pull what may be normal to the center, push known anomalies away from it.
 
-    The mean of ‖φ(x) − c‖² for an unlabelled sample, η ‖φ(x) − c‖² for a known normal
+    The mean of ‖φ(x) − c‖² for an unlabeled sample, η ‖φ(x) − c‖² for a known normal
     one, η / (‖φ(x) − c‖² + ε) for a known anomaly: Equation 7 of Deep SAD.
 
     Parameters
@@ -74,9 +74,9 @@ def deep_sad_loss(
     d2 : Tensor of shape (n,)
         Squared distances to the center.
     label : Tensor of shape (n,)
-        0 unlabelled, +1 known normal, −1 known anomaly.
+        0 unlabeled, +1 known normal, −1 known anomaly.
     eta : float, default=1.0
-        η, the weight of a labelled sample beside an unlabelled one's 1.
+        η, the weight of a labeled sample beside an unlabeled one's 1.
     eps : float, default=1e-6
         ε, so that an anomaly on the center has a finite loss; that of the authors'
         code, which adds it to the distances of known normal samples as well.
@@ -90,8 +90,8 @@ def deep_sad_loss(
     ----------
     Ruff et al., "Deep Semi-Supervised Anomaly Detection", ICLR 2020, arXiv 1906.02694.
     """
-    labelled = eta * (d2 + eps) ** label
-    return mean_of(torch.where(label == 0, d2, labelled), weight)
+    labeled = eta * (d2 + eps) ** label
+    return mean_of(torch.where(label == 0, d2, labeled), weight)
 
 
 def count_of(fraction: float, n: int) -> int:

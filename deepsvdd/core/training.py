@@ -353,7 +353,7 @@ def train_hypersphere(
     on_epoch : callable, optional
         Called with the epoch's number and the present hypersphere after every epoch.
     labels : Tensor of shape (n,), optional
-        0 unlabelled, +1 known normal, −1 known anomaly; the one-class objective then is
+        0 unlabeled, +1 known normal, −1 known anomaly; the one-class objective then is
         Deep SAD's, :func:`deepsvdd.core.objectives.deep_sad_loss`. Known anomalies have
         no part in the center.
     weights : Tensor of shape (n,), optional

@@ -16,7 +16,7 @@ results         files of results, read and appended to
 shallow         what shallow detectors share: preprocessing, projection, folds
 support_vectors one-class support vector machines
 baselines       all shallow detectors to compare with, by their names
-few_labels      a few labelled anomalies: Deep SAD, and a classifier beside it
+few_labels      a few labeled anomalies: Deep SAD, and a classifier beside it
 tasks           what a sweep has to do
 runs            how one task is done
 executors       processes of this machine, or a Ray cluster

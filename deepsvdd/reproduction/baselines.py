@@ -27,7 +27,7 @@ from deepsvdd.reproduction.shallow import (
     folds,
     squared_distances,
 )
-from deepsvdd.reproduction.support_vectors import LabelledOneClassSVM, OneClassSVM
+from deepsvdd.reproduction.support_vectors import LabeledOneClassSVM, OneClassSVM
 
 BANDWIDTHS = tuple(2.0 ** (k / 2) for k in range(-9, 11))  # the paper's 20
 
@@ -57,7 +57,7 @@ class KernelDensity(Baseline):
     Section 4.1.
     """
 
-    def _learn(self, images: Array, labelled: Any) -> None:
+    def _learn(self, images: Array, labeled: Any) -> None:
         self.train_ = self._vectors(images)
         likelihood = np.zeros(len(BANDWIDTHS))
         for rest, held_out in folds(len(self.train_), self.random_state):
@@ -126,7 +126,7 @@ class IsolationForest(Baseline):
 
     own_variance = 0.95
 
-    def _learn(self, images: Array, labelled: Any) -> None:
+    def _learn(self, images: Array, labeled: Any) -> None:
         forest = ensemble.IsolationForest(
             n_estimators=100, max_samples="auto", random_state=self.random_state
         )  # "auto": 256, or all if there are fewer
@@ -157,7 +157,7 @@ class PrincipalComponents(Baseline):
 
     own_variance = 0.95
 
-    def _learn(self, images: Array, labelled: Any) -> None:
+    def _learn(self, images: Array, labeled: Any) -> None:
         if self.projection_ is None:
             raise ValueError(
                 "variance must be below 1 for PCA, which scores by what it leaves out; "
@@ -172,7 +172,7 @@ class PrincipalComponents(Baseline):
 
 _CLASSES: dict[str, type[Baseline]] = {
     "ocsvm": OneClassSVM,
-    "ocsvm-paper": LabelledOneClassSVM,
+    "ocsvm-paper": LabeledOneClassSVM,
     "kde": KernelDensity,
     "iforest": IsolationForest,
     "pca": PrincipalComponents,

@@ -1,7 +1,7 @@
-"""A few labelled anomalies: Deep SAD, and a classifier trained on the same labels.
+"""A few labeled anomalies: Deep SAD, and a classifier trained on the same labels.
 
 The anomalies are training images of one other class, which the seed chooses. All test
-images are scored, and the normal ones compared with those of the labelled class, which
+images are scored, and the normal ones compared with those of the labeled class, which
 is *seen*, with all other anomalies, which are not, and with both together.
 """
 
@@ -34,18 +34,18 @@ from deepsvdd.datasets import Dataset, Split
 from deepsvdd.reproduction.results import Line
 
 KINDS = ("deep-sad", "classifier")
-MOST = 999  # labelled anomalies
-FORMS = f"deep-sad:K (0 to {MOST} labelled anomalies) and classifier:K (from 1 on)"
+MOST = 999  # labeled anomalies
+FORMS = f"deep-sad:K (0 to {MOST} labeled anomalies) and classifier:K (from 1 on)"
 
 
-def labelled_method(method: str) -> tuple[str, int] | None:
+def labeled_method(method: str) -> tuple[str, int] | None:
     """Split ``deep-sad:5`` into its kind and its number of labels; else None.
 
     Examples
     --------
-    >>> labelled_method("deep-sad:5")
+    >>> labeled_method("deep-sad:5")
     ('deep-sad', 5)
-    >>> labelled_method("classifier:0") is None  # nothing to tell apart
+    >>> labeled_method("classifier:0") is None  # nothing to tell apart
     True
     """
     found = re.fullmatch(rf"({'|'.join(KINDS)}):(0|[1-9]\d{{0,2}})", method)
@@ -56,15 +56,15 @@ def labelled_method(method: str) -> tuple[str, int] | None:
 
 
 @dataclass(frozen=True, eq=False)
-class LabelledClass:
-    """The class whose images are labelled anomalies.
+class LabeledClass:
+    """The class whose images are labeled anomalies.
 
     Attributes
     ----------
     index : int
         Of the class.
     images : array of shape (k, c, h, w)
-        Its training images in the order in which they are labelled: with few labels the
+        Its training images in the order in which they are labeled: with few labels the
         first ones, with more the same and others.
     seen : bool array of shape (m,)
         Which test images are of it.
@@ -75,11 +75,11 @@ class LabelledClass:
     seen: NDArray[np.bool_]
 
 
-def labelled_class(dataset: Dataset, normal_class: int, seed: int) -> LabelledClass:
+def labeled_class(dataset: Dataset, normal_class: int, seed: int) -> LabeledClass:
     """Choose the class to label by the seed, and the order of its images.
 
     Over seeds 0, 1, … it is the class after the normal one, the one after that, and so
-    on around: over all normal classes, each is labelled equally often.
+    on around: over all normal classes, each is labeled equally often.
     """
     classes = np.unique(dataset.y_train)
     others = [c for c in classes if c > normal_class]
@@ -88,7 +88,7 @@ def labelled_class(dataset: Dataset, normal_class: int, seed: int) -> LabelledCl
     rows = np.flatnonzero(dataset.y_train == index)
     order = np.random.default_rng(seed).permutation(len(rows))
     images = dataset.x_train[rows[order][:MOST]]
-    return LabelledClass(index, images, dataset.y_test == index)
+    return LabeledClass(index, images, dataset.y_test == index)
 
 
 def check_labels_exist(dataset: Dataset, methods: Sequence[str]) -> None:
@@ -101,7 +101,7 @@ def check_labels_exist(dataset: Dataset, methods: Sequence[str]) -> None:
     """
     least = int(np.unique(dataset.y_train, return_counts=True)[1].min())
     for method in methods:
-        named = labelled_method(method)
+        named = labeled_method(method)
         if named and named[1] > least:
             raise ValueError(
                 f"method must label at most {least} images, those of the smallest "
@@ -110,7 +110,7 @@ def check_labels_exist(dataset: Dataset, methods: Sequence[str]) -> None:
 
 
 def joined(x: Tensor, anomalies: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Put labelled anomalies (k, ...) behind x (n, ...); return labels (n + k,) too."""
+    """Put labeled anomalies (k, ...) behind x (n, ...); return labels (n + k,) too."""
     if not len(anomalies):
         return x, None
     labels = torch.cat([torch.zeros(len(x)), -torch.ones(len(anomalies))])
@@ -127,7 +127,7 @@ def train_deep_sad(
     seeds: Sequence[int],
     precision: str,
 ) -> list[Hypersphere]:
-    """Train Deep SAD on unlabelled images (n, ...) and known anomalies (k, ...)."""
+    """Train Deep SAD on unlabeled images (n, ...) and known anomalies (k, ...)."""
     data, labels = joined(x, anomalies)
     return train_hyperspheres(
         encoders,
@@ -207,16 +207,14 @@ def train_classifier(
     return ClassifierRun(network.eval(), history)
 
 
-def quality_by_class(
-    split: Split, labelled: LabelledClass, scores: NDArray[Any]
-) -> Line:
-    """Evaluate scores (m,) against the labelled class, and against all other anomalies.
+def quality_by_class(split: Split, labeled: LabeledClass, scores: NDArray[Any]) -> Line:
+    """Evaluate scores (m,) against the labeled class, and against all other anomalies.
 
     The second is missing where there is none.
     """
     line: Line = {}
     anomalous = split.y_test == 1
-    for name, chosen in (("seen", labelled.seen), ("unseen", ~labelled.seen)):
+    for name, chosen in (("seen", labeled.seen), ("unseen", ~labeled.seen)):
         rows = ~anomalous | chosen
         if (anomalous & chosen).any():
             line[f"{name}_auc"] = roc_auc(split.y_test[rows], scores[rows])

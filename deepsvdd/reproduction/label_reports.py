@@ -1,4 +1,4 @@
-"""Tables of results with labelled anomalies: classes seen and not seen."""
+"""Tables of results with labeled anomalies: classes seen and not seen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepsvdd.core.evaluation import mean_and_std
-from deepsvdd.reproduction.few_labels import labelled_method
+from deepsvdd.reproduction.few_labels import labeled_method
 from deepsvdd.reproduction.reports import dataset_name, markdown_table, recipe_name
 from deepsvdd.reproduction.results import Line
 
@@ -56,12 +56,12 @@ def summarise_labels(lines: Iterable[Line]) -> list[LabelRow]:
     """
     groups: dict[tuple[str, str, str], list[Line]] = {}
     for line in lines:
-        if labelled_method(line["method"]) and "seen_auc" in line:
+        if labeled_method(line["method"]) and "seen_auc" in line:
             key = (dataset_name(line), recipe_name(line), line["method"])
             groups.setdefault(key, []).append(line)
 
     def order(key: tuple[str, str, str]) -> tuple[str, str, bool, int]:
-        kind, count = labelled_method(key[2]) or ("", 0)
+        kind, count = labeled_method(key[2]) or ("", 0)
         return key[0], key[1], kind == "classifier", count
 
     return [_row(key, groups[key]) for key in sorted(groups, key=order)]
@@ -115,9 +115,9 @@ def as_markdown(lines: Iterable[Line]) -> str:
             ]
             for row in own
         ]
-        title = f"### {dataset}, {recipe}: a few labelled anomalies, test AUC in %"
+        title = f"### {dataset}, {recipe}: a few labeled anomalies, test AUC in %"
         note = (
-            "Normal images against those of the labelled class (seen), of all other "
+            "Normal images against those of the labeled class (seen), of all other "
             "classes (unseen), and against both; ± standard error over seeds."
         )
         parts.append(f"{title}\n\n{markdown_table(head, body)}\n\n{note}\n")

@@ -37,16 +37,16 @@ from deepsvdd.errors import CollapseWarning
 from deepsvdd.reproduction.baselines import as_in_paper, make_baseline
 from deepsvdd.reproduction.few_labels import (
     ClassifierRun,
-    LabelledClass,
-    labelled_class,
-    labelled_method,
+    LabeledClass,
+    labeled_class,
+    labeled_method,
     quality_by_class,
     train_classifier,
     train_deep_sad,
 )
 from deepsvdd.reproduction.provenance import provenance
 from deepsvdd.reproduction.results import Line
-from deepsvdd.reproduction.support_vectors import labelled_tenth
+from deepsvdd.reproduction.support_vectors import labeled_tenth
 from deepsvdd.reproduction.tasks import Settings, Task, find_recipe, load, setup_of
 
 Trained = Hypersphere | Autoencoder | ClassifierRun
@@ -94,11 +94,11 @@ def _baseline_run(task: Task, split: Split, control: NDArray[Any] | None) -> Run
     if method == "ocsvm":
         parameters["nu"] = task.settings.nu
     detector = make_baseline(method, random_state=seed, **parameters)
-    labelled = None
+    labeled = None
     if detector.uses_labels:
-        shown, _ = labelled_tenth(split.y_test, seed)
-        labelled = split.x_test[shown], split.y_test[shown]
-    _, seconds = timed(detector.fit, split.x_train, labelled)
+        shown, _ = labeled_tenth(split.y_test, seed)
+        labeled = split.x_test[shown], split.y_test[shown]
+    _, seconds = timed(detector.fit, split.x_train, labeled)
     scores, test_seconds = timed(detector.anomaly_score, split.x_test)
     line = task.line(method, seed) | quality_of(split, scores)
     if control is not None:
@@ -124,7 +124,7 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
     x, x_test = prepared(images), prepared(torch.tensor(split.x_test))
     x_control = None if control is None else prepared(torch.tensor(control))
 
-    if any(map(labelled_method, task.methods)):
+    if any(map(labeled_method, task.methods)):
         labels = {seed: labels_of(task, seed) for seed in task.seeds}
         if len(labels[task.seeds[0]].seen) != len(split.y_test):
             raise ValueError(
@@ -146,10 +146,10 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
     origin = provenance_of(device)
     runs: list[Run] = []
     for method in task.methods:
-        if labelled_method(method):
+        if labeled_method(method):
             # One by one: the anomalies of each seed are others.
             for index, seed in enumerate(task.seeds):
-                line = _labelled_run(
+                line = _labeled_run(
                     *(task, split, method, seed, recipe, labels[seed]),
                     *(autoencoders[index], controls[index], x, x_test, prepared),
                 )
@@ -188,19 +188,19 @@ def _network_runs(task: Task, split: Split, control: NDArray[Any] | None) -> lis
     return runs
 
 
-def labels_of(task: Task, seed: int) -> LabelledClass:
+def labels_of(task: Task, seed: int) -> LabeledClass:
     """Choose the images that a seed labels, from the data set that a task names."""
     data = load(task.dataset, task.settings)
-    return labelled_class(data, task.normal_class, seed)
+    return labeled_class(data, task.normal_class, seed)
 
 
-def _labelled_run(
+def _labeled_run(
     task: Task,
     split: Split,
     method: str,
     seed: int,
     recipe: Recipe,
-    labelled: LabelledClass,
+    labeled: LabeledClass,
     autoencoder: Autoencoder,
     untrained: NDArray[Any],
     x: Tensor,
@@ -213,8 +213,8 @@ def _labelled_run(
     detector, too.
     """
     encoder = copy.deepcopy(autoencoder.encoder)
-    kind, count = labelled_method(method) or ("", 0)
-    anomalies = prepared(torch.tensor(labelled.images[:count]))
+    kind, count = labeled_method(method) or ("", 0)
+    anomalies = prepared(torch.tensor(labeled.images[:count]))
     common: Any = {"precision": task.settings.precision}
     detector: Trained
     if kind == "classifier":
@@ -223,14 +223,14 @@ def _labelled_run(
         common |= {"eta": task.settings.eta, "seeds": [seed]}
         (detector,) = train_deep_sad([encoder], x, anomalies, recipe, **common)
     scores, seconds = timed(_scores, detector, x_test)
-    before = quality_by_class(split, labelled, untrained)
+    before = quality_by_class(split, labeled, untrained)
     return (
         task.line(method, seed)
         | quality_of(split, scores)
-        | quality_by_class(split, labelled, scores)
+        | quality_by_class(split, labeled, scores)
         | {"untrained_auc": roc_auc(split.y_test, untrained)}
         | {f"untrained_{name}": auc for name, auc in before.items()}
-        | {"labelled_class": labelled.index, "n_labelled": len(anomalies)}
+        | {"labeled_class": labeled.index, "n_labeled": len(anomalies)}
         | {"test_seconds": seconds, "detector": detector}
     )
 

@@ -64,7 +64,7 @@ class Baseline(BaseEstimator, ABC):
         self.random_state = random_state
 
     def fit(
-        self, X: ArrayLike, labelled: tuple[ArrayLike, Values] | None = None
+        self, X: ArrayLike, labeled: tuple[ArrayLike, Values] | None = None
     ) -> Baseline:
         """Learn from normal images, and choose the settings.
 
@@ -72,7 +72,7 @@ class Baseline(BaseEstimator, ABC):
         ----------
         X : array-like of shape (n, c, h, w) or (n, h, w)
             At least 10 images of the normal class.
-        labelled : (images, labels), optional
+        labeled : (images, labels), optional
             For "ocsvm-paper" alone, and needed there: images (m, c, h, w) of both
             kinds, with labels (m,), 0 for normal and 1 for an anomaly.
 
@@ -90,7 +90,7 @@ class Baseline(BaseEstimator, ABC):
         share = self.own_variance if self.variance is None else self.variance
         if not 0 < share <= 1:
             raise ValueError(f"variance must be in (0, 1], or None; got {share!r}")
-        if (labelled is not None) != self.uses_labels:
+        if (labeled is not None) != self.uses_labels:
             needs = "needs" if self.uses_labels else "must not see"
             raise ValueError(f"{type(self).__name__} {needs} labeled images")
         images = as_batch(X)
@@ -107,7 +107,7 @@ class Baseline(BaseEstimator, ABC):
             pca = decomposition.PCA(share, svd_solver="covariance_eigh")
             self.projection_ = pca.fit(self._pixels(images))
             self.selected_["n_components"] = int(pca.n_components_)
-        self._learn(images, labelled)
+        self._learn(images, labeled)
         return self
 
     def anomaly_score(self, X: ArrayLike) -> NDArray[np.float64]:
@@ -130,7 +130,7 @@ class Baseline(BaseEstimator, ABC):
         return self.projection_.transform(pixels) if self.projection_ else pixels
 
     @abstractmethod
-    def _learn(self, images: Array, labelled: Any) -> None:
+    def _learn(self, images: Array, labeled: Any) -> None:
         """Fit to images (n, c, h, w), and add the choices to ``selected_``."""
 
     @abstractmethod

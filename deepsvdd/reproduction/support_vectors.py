@@ -89,7 +89,7 @@ class OneClassSVM(KernelMachine):
         )
         self.nu = nu
 
-    def _learn(self, images: Array, labelled: Any) -> None:
+    def _learn(self, images: Array, labeled: Any) -> None:
         if not 0 < self.nu <= 1:
             raise ValueError(f"nu must be in (0, 1]; got {self.nu!r}")
         quality = np.zeros(len(GAMMAS))
@@ -103,12 +103,12 @@ class OneClassSVM(KernelMachine):
         self._solve(images, GAMMAS[int(np.argmax(quality))], self.nu)
 
 
-class LabelledOneClassSVM(KernelMachine):
+class LabeledOneClassSVM(KernelMachine):
     """The same machine with γ and ν chosen by *labels*: the paper's OC-SVM/SVDD.
 
     Of γ = 2⁻¹⁰ … 2⁻¹ and ν = 0.01, 0.1 it takes the pair with the largest AUC on a
     labeled sample. The paper shows it a random tenth of the test set
-    (:func:`labelled_tenth`), an advantage over all other methods that it discloses:
+    (:func:`labeled_tenth`), an advantage over all other methods that it discloses:
     wherever figures of this baseline stand, they are to be marked.
 
     The authors' code takes the labeled tenth out of the test set before it evaluates,
@@ -129,8 +129,8 @@ class LabelledOneClassSVM(KernelMachine):
 
     uses_labels = True
 
-    def _learn(self, images: Array, labelled: Any) -> None:
-        X, y = labelled
+    def _learn(self, images: Array, labeled: Any) -> None:
+        X, y = labeled
         judged, labels = self._vectors(as_batch(X, self.shape_)), check_labels(y)
         train = self._vectors(images)
         settings = list(product(GAMMAS, NUS))
@@ -154,7 +154,7 @@ def altered_images(images: Array) -> tuple[Array, Array, Array]:
     return np.rot90(images, axes=(2, 3)), images[:, :, ::-1], images[..., ::-1]
 
 
-def labelled_tenth(
+def labeled_tenth(
     y_test: NDArray[Any], random_state: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Draw a tenth of the test set to be labeled: its indices, and those of the rest.
@@ -175,11 +175,11 @@ def labelled_tenth(
         Usually m // 10 are labeled. The paper's code evaluates on the rest.
     """
     order = np.random.default_rng(random_state).permutation(len(y_test))
-    labelled = order[: len(order) // 10]
-    if set(y_test[labelled]) < set(y_test):
+    labeled = order[: len(order) // 10]
+    if set(y_test[labeled]) < set(y_test):
         by_label = [order[y_test[order] == label] for label in set(y_test)]
-        labelled = np.concatenate([own[: max(len(own) // 10, 1)] for own in by_label])
-    return np.sort(labelled), np.setdiff1d(order, labelled)
+        labeled = np.concatenate([own[: max(len(own) // 10, 1)] for own in by_label])
+    return np.sort(labeled), np.setdiff1d(order, labeled)
 
 
 def separation(scores: Array) -> float:

@@ -39,7 +39,7 @@ from deepsvdd.reproduction.baselines import (
 from deepsvdd.reproduction.few_labels import (
     FORMS,
     check_labels_exist,
-    labelled_method,
+    labeled_method,
 )
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
 from deepsvdd.reproduction.schema import shown
@@ -50,12 +50,12 @@ METHODS = (*NETWORK_METHODS, *BASELINES)  # and those with labels, of any number
 
 def trains_networks(method: str) -> bool:
     """Tell whether a method trains networks, which share the pretraining."""
-    return method in NETWORK_METHODS or labelled_method(method) is not None
+    return method in NETWORK_METHODS or labeled_method(method) is not None
 
 
 def check_method(method: str) -> None:
     """Raise ValueError unless there is such a method."""
-    if method not in METHODS and labelled_method(method) is None:
+    if method not in METHODS and labeled_method(method) is None:
         raise ValueError(
             f"method must be one of {', '.join(METHODS)}, {FORMS}; got {shown(method)}"
         )
@@ -142,7 +142,7 @@ class Task:
             "precision": self.settings.precision if networks else None,
             "seed": seed,
         }
-        if (labelled_method(method) or ("", 0))[0] == "deep-sad":
+        if (labeled_method(method) or ("", 0))[0] == "deep-sad":
             line["eta"] = self.settings.eta
         return line
 

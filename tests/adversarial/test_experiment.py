@@ -146,7 +146,7 @@ def test_runs_of_other_examples_or_networks_are_not_taken_for_done(tmp_path):
 
 
 @pytest.mark.parametrize("rows", [(2,), (2, 6, 10)])
-def test_the_labelled_tenth_has_an_adversarial_example_however_few(tmp_path, rows):
+def test_the_labeled_tenth_has_an_adversarial_example_however_few(tmp_path, rows):
     data = dataset()
     with ResultsFile(tmp_path / "r.jsonl") as file:
         run_experiment(

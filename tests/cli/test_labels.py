@@ -53,7 +53,7 @@ def test_labels_as_people_write_them(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sample,label\na,2\n", "must have 1 (normal), -1 (anomaly) or 0 (unlabelled)"),
+        ("sample,label\na,2\n", "must have 1 (normal), -1 (anomaly) or 0 (unlabeled)"),
         ("sample,label\na,bad\n", "as label; got 'bad' in line 2"),
         ("sample,label\na,1\na,-1\n", "one label; got 1 and -1 for 'a'"),
         ("sample,label\na\n", ""),  # no label is none
@@ -97,7 +97,7 @@ def test_a_folder_with_labels(tmp_path, stream):
     words = ("--size", 28, "--grey", "--labels", labels, "--eta", 2, *stream)
     result = invoke("fit", folder, "m", *words)
     assert result.exit_code == 3, result.output
-    assert "labels: 1 normal, 1 anomaly, 37 unlabelled" in result.output
+    assert "labels: 1 normal, 1 anomaly, 37 unlabeled" in result.output
     assert "1 labels of" in result.stderr
     detector = load_detector("m")
     assert type(detector) is DeepSAD
@@ -112,7 +112,7 @@ def test_a_folder_with_labels(tmp_path, stream):
     said = succeeds("info", "m").stdout
     assert "estimator    DeepSAD" in said
     assert "objective    Deep SAD, η = 2.0, ε = 1e-06" in said
-    assert "1 anomaly, 1 normal, 37 unlabelled" in said
+    assert "1 anomaly, 1 normal, 37 unlabeled" in said
     assert "trained on   39 samples" in said
 
 

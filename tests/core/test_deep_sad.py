@@ -78,8 +78,8 @@ def test_without_labels_it_is_deep_svdd_to_the_bit(case, y, images, vectors):
 
 def test_what_is_known(images):
     detector = sad().fit(images, labels_for(images))
-    assert detector.label_counts_ == {"normal": 2, "anomaly": 3, "unlabelled": 35}
-    assert sad().fit(images).label_counts_["unlabelled"] == 40
+    assert detector.label_counts_ == {"normal": 2, "anomaly": 3, "unlabeled": 35}
+    assert sad().fit(images).label_counts_["unlabeled"] == 40
     svdd = short().fit(images)
     assert not np.array_equal(
         detector.anomaly_score(images), svdd.anomaly_score(images)

@@ -33,7 +33,7 @@ def test_no_labels(y):
     [
         ([0, 1], r"a label for each of the 5 samples, shape \(5,\); got shape \(2,\)"),
         ([[0]] * 5, r"got shape \(5, 1\)"),
-        ([0, 0, 2, 0, 0], "-1 .known anomaly., 0 .unlabelled. only; got 2 at index 2"),
+        ([0, 0, 2, 0, 0], "-1 .known anomaly., 0 .unlabeled. only; got 2 at index 2"),
         ([0, 0, 0, 0.5, 0], "got 0.5 at index 3"),
         ([0, np.nan, 0, 0, 0], "got nan at index 1"),
         ([True, False] + 3 * [True], "got True at index 0"),

@@ -26,7 +26,7 @@ METRICS = [
 
 
 @st.composite
-def labelled_scores(draw):
+def labeled_scores(draw):
     """Small test sets with both classes and many ties."""
     score = st.integers(-3, 3)
     normal = draw(st.lists(score, min_size=1, max_size=8))
@@ -50,13 +50,13 @@ def brute_auc(labels, scores):
 
 
 @quick
-@given(labelled_scores())
+@given(labeled_scores())
 def test_auc_is_the_probability_of_the_right_order(data):
     assert metrics.roc_auc(*data) == pytest.approx(brute_auc(*data))
 
 
 @quick
-@given(labelled_scores())
+@given(labeled_scores())
 def test_auc_of_negated_scores_is_the_complement(data):
     labels, scores = data
     assert metrics.roc_auc(labels, -scores) == pytest.approx(
@@ -66,7 +66,7 @@ def test_auc_of_negated_scores_is_the_complement(data):
 
 @pytest.mark.filterwarnings("ignore:labels hold")  # few of them
 @quick
-@given(labelled_scores())
+@given(labeled_scores())
 def test_metrics_depend_on_the_order_of_scores_only(data):
     labels, scores = data
     assert metrics.evaluate(labels, np.exp(2 * scores) + 1) == metrics.evaluate(
@@ -75,7 +75,7 @@ def test_metrics_depend_on_the_order_of_scores_only(data):
 
 
 @quick
-@given(labelled_scores())
+@given(labeled_scores())
 def test_average_precision_is_the_step_sum(data):
     labels, scores = data
     total, recall = 0.0, 0.0
@@ -88,7 +88,7 @@ def test_average_precision_is_the_step_sum(data):
 
 
 @quick
-@given(labelled_scores(), st.data())
+@given(labeled_scores(), st.data())
 def test_fpr_at_tpr_is_the_smallest_over_all_thresholds(data, draws):
     labels, scores = data
     found = int(np.sum(labels))

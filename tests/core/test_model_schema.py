@@ -172,8 +172,8 @@ FAULTS = {
     "estimator a list": (put("estimator", value=["a"]), "estimator must be one of"),
     "labels a number": (put("labels", value=3), "labels must be null or whole"),
     "labels -1": (
-        put("labels", value={"normal": 0, "anomaly": -1, "unlabelled": 5}),
-        "labels must be null or whole numbers of normal, anomaly, unlabelled",
+        put("labels", value={"normal": 0, "anomaly": -1, "unlabeled": 5}),
+        "labels must be null or whole numbers of normal, anomaly, unlabeled",
     ),
     "calibration text": (put("n_calibration", value="3"), "n_calibration must be a"),
     "calibration lost": (

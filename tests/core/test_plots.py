@@ -88,7 +88,7 @@ class TestEveryPlot:
 
 
 @pytest.mark.parametrize("name", sorted(PLOTS.keys() - {"image_grid"}))
-def test_axes_are_labelled(name):
+def test_axes_are_labeled(name):
     ax = PLOTS[name](None)
     assert ax.get_xlabel()
     assert ax.get_ylabel()

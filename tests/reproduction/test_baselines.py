@@ -24,7 +24,7 @@ from deepsvdd.reproduction.support_vectors import (
     GAMMAS,
     NUS,
     altered_images,
-    labelled_tenth,
+    labeled_tenth,
     machine_scores,
 )
 
@@ -43,8 +43,8 @@ def problem(threes):
 
 def fitted(name, problem, **parameters):
     baseline = make_baseline(name, **parameters)
-    labelled = problem[1] if baseline.uses_labels else None
-    return baseline.fit(problem[0], labelled)
+    labeled = problem[1] if baseline.uses_labels else None
+    return baseline.fit(problem[0], labeled)
 
 
 def pixels(images, of, method="gcn_l1"):
@@ -230,28 +230,28 @@ def test_altered_images():
 
 
 @given(st.integers(10, 500), st.integers(1, 250), st.integers(0, 9))
-def test_labelled_tenth_and_rest_are_the_test_set(n_normal, n_anomalies, seed):
+def test_labeled_tenth_and_rest_are_the_test_set(n_normal, n_anomalies, seed):
     y = np.repeat([0, 1], [n_normal, n_anomalies])
-    labelled, rest = labelled_tenth(y, seed)
+    labeled, rest = labeled_tenth(y, seed)
     plain = y[np.random.default_rng(seed).permutation(len(y))[: len(y) // 10]]
     by_label = [max(n // 10, 1) for n in (n_normal, n_anomalies)]
-    assert len(labelled) == (len(y) // 10 if set(plain) == {0, 1} else sum(by_label))
-    assert sorted([*labelled, *rest]) == list(range(len(y)))
-    assert set(y[labelled]) == {0, 1}
-    assert (labelled == labelled_tenth(y, seed)[0]).all()
+    assert len(labeled) == (len(y) // 10 if set(plain) == {0, 1} else sum(by_label))
+    assert sorted([*labeled, *rest]) == list(range(len(y)))
+    assert set(y[labeled]) == {0, 1}
+    assert (labeled == labeled_tenth(y, seed)[0]).all()
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_the_labelled_tenth_is_drawn_without_labels_where_it_has_both(seed):
+def test_the_labeled_tenth_is_drawn_without_labels_where_it_has_both(seed):
     order = np.random.default_rng(seed).permutation(1000)
-    labelled, rest = labelled_tenth(np.arange(1000) % 2, seed)
-    assert (labelled == np.sort(order[:100])).all()
+    labeled, rest = labeled_tenth(np.arange(1000) % 2, seed)
+    assert (labeled == np.sort(order[:100])).all()
     assert (rest == np.sort(order[100:])).all()
 
 
 def test_another_seed_labels_others():
     y = np.arange(1000) % 2
-    assert (labelled_tenth(y, 0)[0] != labelled_tenth(y, 1)[0]).any()
+    assert (labeled_tenth(y, 0)[0] != labeled_tenth(y, 1)[0]).any()
 
 
 # Kernel density -----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Sweeps with a few labelled anomalies: which, how trained, and what is told."""
+"""Sweeps with a few labeled anomalies: which, how trained, and what is told."""
 
 import json
 from dataclasses import replace
@@ -15,8 +15,8 @@ from deepsvdd.core.networks import seeded_autoencoder
 from deepsvdd.datasets import one_vs_rest
 from deepsvdd.reproduction import runs
 from deepsvdd.reproduction.few_labels import (
-    labelled_class,
-    labelled_method,
+    labeled_class,
+    labeled_method,
     quality_by_class,
     train_classifier,
 )
@@ -60,22 +60,20 @@ def planned(methods, seeds=(0,), classes=(3,), settings=CPU):
     ],
 )
 def test_methods_with_labels(method, expected):
-    assert labelled_method(method) == expected
+    assert labeled_method(method) == expected
 
 
-def test_the_labelled_class_goes_around(digits):
-    index = [labelled_class(digits, 8, seed).index for seed in range(10)]
+def test_the_labeled_class_goes_around(digits):
+    index = [labeled_class(digits, 8, seed).index for seed in range(10)]
     assert index == [9, 0, 1, 2, 3, 4, 5, 6, 7, 9]
-    labelled = labelled_class(digits, 3, 0)
-    assert (digits.y_test[labelled.seen] == 4).all()
-    assert (digits.y_test[~labelled.seen] != 4).all()
+    labeled = labeled_class(digits, 3, 0)
+    assert (digits.y_test[labeled.seen] == 4).all()
+    assert (digits.y_test[~labeled.seen] != 4).all()
     fours = digits.x_train[digits.y_train == 4]
-    assert len(labelled.images) == len(fours)
-    assert {image.tobytes() for image in labelled.images} == {
-        f.tobytes() for f in fours
-    }
-    again = labelled_class(digits, 3, 0)
-    np.testing.assert_array_equal(again.images, labelled.images)
+    assert len(labeled.images) == len(fours)
+    assert {image.tobytes() for image in labeled.images} == {f.tobytes() for f in fours}
+    again = labeled_class(digits, 3, 0)
+    np.testing.assert_array_equal(again.images, labeled.images)
 
 
 def test_a_line_tells_what_it_is_of(few):
@@ -85,8 +83,8 @@ def test_a_line_tells_what_it_is_of(few):
     assert lines["deep-sad:0"]["auc"] == lines["one-class"]["auc"]
     for method in METHODS[1:]:
         line = lines[method]
-        assert line["labelled_class"] == 4
-        assert line["n_labelled"] == int(method.split(":")[1])
+        assert line["labeled_class"] == 4
+        assert line["n_labeled"] == int(method.split(":")[1])
         assert line.get("eta") == (1.0 if "sad" in method else None)
         assert line["untrained_auc"] == lines["one-class"]["untrained_auc"]
         assert {"untrained_seen_auc", "untrained_unseen_auc", "provenance"} <= set(line)
@@ -104,8 +102,8 @@ def test_a_run_is_the_estimators(few):
     (task,) = planned(["deep-sad:5"])
     ((line, _),) = run_task(task)
     split = one_vs_rest(few, 3)
-    labelled = labelled_class(few, 3, 0)
-    x = np.concatenate([split.x_train, labelled.images[:5]])
+    labeled = labeled_class(few, 3, 0)
+    x = np.concatenate([split.x_train, labeled.images[:5]])
     y = np.repeat([0, -1], [len(split.x_train), 5])
     recipe = runs.find_recipe("fast:1+1", "mnist_LeNet")
     detector = DeepSAD(recipe=recipe, random_state=0, device="cpu").fit(x, y)
@@ -133,8 +131,8 @@ def test_a_sweep_goes_on_and_another_eta_is_another_run(few, tmp_path):
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     assert len({key_of(line) for line in lines}) == 4
     said = CliRunner().invoke(main, ["report", str(path)]).output
-    assert "### mnist, fast:1+1: a few labelled anomalies, test AUC in %" in said
-    assert "### mnist, fast:1+1, eta=5.0: a few labelled anomalies" in said
+    assert "### mnist, fast:1+1: a few labeled anomalies, test AUC in %" in said
+    assert "### mnist, fast:1+1, eta=5.0: a few labeled anomalies" in said
 
 
 def test_what_cannot_be_is_refused_before_training(digits, few):
@@ -157,7 +155,7 @@ def test_labels_go_with_the_data_sets_own_test_images(few):
 
 
 def test_a_classifier_learns_what_it_was_shown():
-    """Bright or dark images, two of them labelled."""
+    """Bright or dark images, two of them labeled."""
     generator = torch.Generator().manual_seed(0)
     x = torch.rand((300, 1, 28, 28), generator=generator)
     bright = torch.rand((2, 1, 28, 28), generator=generator) + 0.5
@@ -172,9 +170,9 @@ def test_a_classifier_learns_what_it_was_shown():
 
 
 def test_quality_by_class(digits):
-    split, labelled = one_vs_rest(digits, 3), labelled_class(digits, 3, 0)
-    scores = np.where(digits.y_test == 3, 0.0, np.where(labelled.seen, 1.0, -1.0))
-    assert quality_by_class(split, labelled, scores) == {
+    split, labeled = one_vs_rest(digits, 3), labeled_class(digits, 3, 0)
+    scores = np.where(digits.y_test == 3, 0.0, np.where(labeled.seen, 1.0, -1.0))
+    assert quality_by_class(split, labeled, scores) == {
         "seen_auc": 1.0,
         "unseen_auc": 0.0,
     }

@@ -8,19 +8,19 @@ from deepsvdd.reproduction.label_reports import as_markdown, summarise_labels
 from tests.toys import a_run
 
 
-def labelled(method, seed, auc, normal_class=3, **more):
+def labeled(method, seed, auc, normal_class=3, **more):
     line = a_run(seed, method=method, auc=auc, recipe="fast", normal_class=normal_class)
     line |= {"seen_auc": auc + 0.05, "unseen_auc": auc - 0.05, "untrained_auc": 0.5}
     return line | {"untrained_seen_auc": 0.4, "untrained_unseen_auc": 0.6} | more
 
 
 RUNS = [
-    labelled("deep-sad:5", 0, 0.8),
-    labelled("deep-sad:5", 1, 0.9),
-    labelled("deep-sad:5", 0, 0.6, normal_class=4),
-    labelled("deep-sad:5", 1, 0.7, normal_class=4),
-    labelled("deep-sad:20", 0, 0.9),
-    labelled("classifier:5", 0, 0.5),
+    labeled("deep-sad:5", 0, 0.8),
+    labeled("deep-sad:5", 1, 0.9),
+    labeled("deep-sad:5", 0, 0.6, normal_class=4),
+    labeled("deep-sad:5", 1, 0.7, normal_class=4),
+    labeled("deep-sad:20", 0, 0.9),
+    labeled("classifier:5", 0, 0.5),
     a_run(0),
 ]
 
@@ -49,7 +49,7 @@ def test_markdown():
 
 
 def test_a_class_that_is_all_there_is_has_no_unseen_one():
-    run = labelled("deep-sad:1", 0, 0.8)
+    run = labeled("deep-sad:1", 0, 0.8)
     del run["unseen_auc"], run["untrained_unseen_auc"]
     (row,) = summarise_labels([run])
     assert math.isnan(row.means["unseen"])
