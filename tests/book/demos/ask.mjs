@@ -1,0 +1,8 @@
+// Call functions of the demos for tests in Python: a JSON object {module, name, given}
+// on the standard input, the result as JSON on the standard output.
+import { readFileSync } from "node:fs";
+
+const { module, name, given } = JSON.parse(readFileSync(0, "utf8"));
+const found = await import(new URL(`../../../book/demos/${module}`, import.meta.url));
+const plain = (key, value) => (ArrayBuffer.isView(value) ? Array.from(value) : value);
+process.stdout.write(JSON.stringify(found[name](...given), plain));

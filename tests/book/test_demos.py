@@ -1,0 +1,335 @@
+"""The book's live parts: what they compute, and how readers get to use them."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from deepsvdd.core import metrics
+from tests import ROOT
+from tests.book import cells_of, source_of, text_of
+from tests.book.conftest import findings, watched
+
+DEMOS = ROOT / "book/demos"
+TESTS = ROOT / "tests/book/demos"
+PAGES = {"roc": "10-evaluation"}
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def node():
+    """The path of Node.js; without it, these tests are skipped, but not in CI."""
+    path = shutil.which("node")
+    if path is None:
+        refuse = pytest.fail if os.environ.get("CI") else pytest.skip
+        refuse("no Node.js: it comes with npm, which `make book` needs")
+    return path
+
+
+@pytest.fixture(scope="module")
+def ask(node):
+    """Call a function of the demos' modules: ask("roc/rates.mjs", "auc", …)."""
+
+    def call(module, name, *given):
+        done = subprocess.run(
+            [node, TESTS / "ask.mjs"],
+            input=json.dumps({"module": module, "name": name, "given": given}),
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return call
+
+
+def test_the_programs_pass_their_own_tests(node):
+    files = sorted(TESTS.glob("*.test.mjs"))
+    assert {file.name.split(".")[0] for file in files} >= {"rates", "settings", "plot"}
+    done = subprocess.run([node, "--test", *files], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert re.search(r"^# fail 0$", done.stdout, re.MULTILINE)
+
+
+def test_every_program_has_a_page():
+    written = {
+        name
+        for path in [*(ROOT / "book").glob("*.ipynb"), *(ROOT / "book").glob("*.md")]
+        for name in re.findall(
+            r"^```\{demo\} (\w+)$",
+            text_of(path) if path.suffix == ".ipynb" else path.read_text("utf-8"),
+            re.MULTILINE,
+        )
+    }
+    assert written == {path.parent.name for path in DEMOS.glob("*/main.mjs")}
+    assert written == set(PAGES)
+
+
+def test_the_programs_leave_no_global_names_and_know_no_other_host():
+    for path in [*DEMOS.glob("*/*.mjs"), *(ROOT / "book/_static").glob("demos.js")]:
+        text = path.read_text("utf-8")
+        assert not re.search(r"\b(window|globalThis|self)\.\w+ *=[^=]", text), path
+        assert set(re.findall(r"https?://[\w.]+", text)) <= {"http://www.w3.org"}, path
+
+
+# --- ROC and threshold: chapter 10 ---------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """The committed scores: detector, then group."""
+    content = json.loads((DEMOS / "data/scores.json").read_text("utf-8"))
+    assert content["made"]["of"] == "book/10-evaluation.ipynb"
+    return {
+        one["name"]: {
+            kind: np.cumsum(one[kind]) * one["unit"] for kind in ("normal", "anomalous")
+        }
+        for one in content["detectors"]
+    }
+
+
+def printed(chapter, pattern):
+    """Find what a chapter's cells printed."""
+    texts = [
+        "".join(output.get("text", ()))
+        for cell in cells_of(ROOT / f"book/{chapter}.ipynb", "code")
+        for output in cell["outputs"]
+    ]
+    (found,) = [found for text in texts for found in re.findall(pattern, text, re.M)]
+    return found
+
+
+def test_the_scores_are_the_chapters(scores):
+    network = scores["network"]
+    assert (len(network["normal"]), len(network["anomalous"])) == (1010, 8990)
+    labels = np.repeat([0, 1], [1010, 8990])
+    auc = metrics.roc_auc(labels, np.concatenate(list(network.values())))
+    assert f"{100 * auc:.1f}" == printed("10-evaluation", r"^AUC ([\d.]+) %\n")
+
+
+@pytest.mark.parametrize("name", ["network", "nearest neighbor"])
+def test_rates_are_those_of_the_package(ask, scores, name):
+    normal, anomalous = (group.tolist() for group in scores[name].values())
+    labels = np.repeat([0, 1], [len(normal), len(anomalous)])
+    both = np.array(normal + anomalous)
+    auc = ask("roc/rates.mjs", "auc", normal, anomalous)
+    assert auc == pytest.approx(metrics.roc_auc(labels, both), abs=1e-9)
+    curve = ask("roc/rates.mjs", "curve", normal, anomalous)
+    pi = labels.mean()
+    precision = ask("roc/rates.mjs", "averagePrecision", curve, pi)
+    expected = metrics.average_precision(labels, both)
+    assert precision == pytest.approx(expected, abs=1e-9)
+
+
+# --- in the page ---------------------------------------------------------------------
+
+
+def start(page, site, name, query=""):
+    """Open a demo's page, and start it as readers do."""
+    page.goto(f"{site}/{PAGES[name]}.html{query}", wait_until="networkidle")
+    box = page.locator(f"#demo-{name}")
+    if not query:
+        box.get_by_role("button", name="Start").click()
+    page.wait_for_selector(f"#demo-{name}[data-running]")
+    return box
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_program_is_loaded_when_it_is_started(page, site, name):
+    loaded = []
+    page.on("request", lambda request: loaded.append(request.url))
+    page.goto(f"{site}/{PAGES[name]}.html", wait_until="networkidle")
+    script = f"{site}/vendor/demos/{name}.js"
+    assert script not in loaded
+    said = page.locator(f"#demo-{name} .demo-start").inner_text()
+    (kilobytes,) = re.findall(r"loads (\d+) kB", said)
+    loaded.clear()
+    with page.expect_response(script) as response:
+        page.locator(f"#demo-{name}").get_by_role("button").press("Enter")
+    page.wait_for_selector(f"#demo-{name}[data-running]")
+    assert len(response.value.body()) == pytest.approx(1000 * int(kilobytes), abs=501)
+    assert [url for url in loaded if not url.startswith("data:")] == [script]
+    assert page.evaluate(f"document.activeElement.closest('#demo-{name}') !== null")
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_other_pages_load_none(page, site, name):
+    loaded = []
+    page.on("request", lambda request: loaded.append(request.url))
+    page.goto(f"{site}/notation.html?{name}.x=1", wait_until="networkidle")
+    assert not [url for url in loaded if "/demos/" in url]
+    assert page.problems == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", PAGES)
+def test_a_running_demo_is_accessible_and_fits_a_phone(browser, site, name, scheme):
+    with watched(browser, site, color_scheme=scheme, viewport=PHONE) as page:
+        box = start(page, site, name)
+        page.wait_for_selector("html[data-reachable]", state="attached")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        wide = box.evaluate(
+            "e => [...e.querySelectorAll('*')].filter(x => x.getBoundingClientRect()"
+            ".right > e.getBoundingClientRect().right + 1).map(x => x.outerHTML)"
+        )
+        assert wide == []
+        assert page.problems == []
+        assert findings(page) == {}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_demo_runs_from_a_disk(browser, built, name):
+    folder = built.as_uri()
+    with watched(browser, folder) as page:
+        start(page, folder, name)
+        assert page.problems == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_without_a_script_the_text_remains(browser, site, name):
+    with watched(browser, site, java_script_enabled=False) as page:
+        page.goto(f"{site}/{PAGES[name]}.html")
+        box = page.locator(f"#demo-{name}")
+        assert box.locator("p").first.is_visible()
+        assert box.get_by_role("button").count() == 0
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_on_paper_there_is_an_address_instead_of_a_button(page, site, name):
+    page.goto(f"{site}/{PAGES[name]}.html", wait_until="networkidle")
+    page.emulate_media(media="print")
+    box = page.locator(f"#demo-{name}")
+    assert not box.get_by_role("button").is_visible()
+    still = box.locator(".demo-still")
+    assert still.is_visible()
+    assert still.inner_text().endswith(f"{PAGES[name]}.html#demo-{name}")
+
+
+def test_a_program_that_does_not_come_can_be_asked_for_again(page, site):
+    page.route("**/roc.js", lambda route: route.abort())
+    page.goto(f"{site}/10-evaluation.html", wait_until="networkidle")
+    box = page.locator("#demo-roc")
+    box.get_by_role("button").click()
+    box.get_by_text("could not be loaded").wait_for()
+    page.unroute("**/roc.js")
+    box.get_by_role("button").click()
+    page.wait_for_selector("#demo-roc[data-running]")
+
+
+def facts(box):
+    """What a demo's list says: term and value."""
+    rows = box.locator(".demo-facts div").all()
+    return {
+        row.locator("dt").inner_text(): row.locator("dd").inner_text() for row in rows
+    }
+
+
+def table_of(box):
+    """The numbers of the confusion table."""
+    cells = box.locator(".demo-table tbody td").all_inner_texts()
+    return [int(text.replace(",", "")) for text in cells]
+
+
+def test_a_threshold_decides_table_and_rates(page, site, scores):
+    box = start(page, site, "roc")
+    network = scores["network"]
+    slider = box.get_by_role("slider", name="Threshold")
+    for key, times in (("ArrowRight", 40), ("PageDown", 3), ("Home", 1)):
+        for _ in range(times):
+            slider.press(key)
+        t = float(slider.get_attribute("aria-valuetext"))
+        page.wait_for_timeout(100)  # two frames
+        found, missed, wrong, passed = table_of(box)
+        assert found + missed == pytest.approx(8990, abs=1)
+        assert wrong + passed == pytest.approx(1010, abs=1)
+        # Three digits of t are shown: the numbers lie between those of its neighbors.
+        for kind, number in (("anomalous", found), ("normal", wrong)):
+            low, high = ((network[kind] > t * k).sum() for k in (1.005, 0.995))
+            assert low - 1 <= number <= high + 1, (key, kind)
+    assert passed == 0
+
+
+def test_the_base_rate_moves_the_precision_and_not_the_roc_curve(page, site):
+    box = start(page, site, "roc")
+    curve = box.locator("svg[aria-label^='ROC'] .curve")
+    before, shown = curve.get_attribute("d"), facts(box)
+    rate = box.get_by_role("slider", name="Base rate")
+    rate.press("Home")
+    page.wait_for_timeout(100)
+    assert curve.get_attribute("d") == before
+    after = facts(box)
+    same, other = "Anomalies found (TPR)", "Flags that are right (precision)"
+    assert after[same] == shown[same]
+    assert float(after[other].split()[0]) < 1 < 90 < float(shown[other].split()[0])
+    spoken = box.get_by_role("status")
+    said = "e => e.textContent.includes(' 0.')"
+    page.wait_for_function(said, arg=spoken.element_handle())
+
+
+def test_a_threshold_can_be_dragged_and_its_address_opens_it_again(page, site):
+    box = start(page, site, "roc")
+    picture = box.locator("svg[aria-label^='Histograms']")
+    picture.scroll_into_view_if_needed()
+    place = picture.bounding_box()
+    y = place["y"] + 90
+    page.mouse.move(place["x"] + 150, y)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 0.7 * place["width"], y, steps=4)
+    page.mouse.up()
+    box.get_by_role("slider", name="costs as much").press("PageUp")
+    box.get_by_label("Detector").select_option("nearest neighbor")
+    page.mouse.click(place["x"] + 0.6 * place["width"], y)
+    page.wait_for_function("location.search.includes('roc.detector')")
+    page.wait_for_timeout(500)
+    shown = facts(box), table_of(box)
+    query = page.evaluate("location.search")
+    assert re.fullmatch(r"\?roc.detector=nearest\+neighbor&roc.t=.*&roc.cost=.*", query)
+    again = start(page, site, "roc", query)
+    assert (facts(again), table_of(again)) == shown
+
+
+# --- elsewhere -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_readers_notebooks_link_to_the_live_page(built, name):
+    page = PAGES[name]
+    if not (ROOT / f"book/{page}.ipynb").exists():
+        pytest.skip(f"{page} is no notebook")
+    notebook = built / f"notebooks/{page}.ipynb"
+    text = "\n".join(map(source_of, cells_of(notebook, "markdown")))
+    assert re.search(rf"\[Try it in the book\]\([^)]+/{page}.html#demo-{name}\)", text)
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ("```{demo} nothing\n:title: T\n\nText.\n```", "must be one of known, as"),
+        ("```{demo} known\n\nText.\n```", "a demo needs a title"),
+        ("```{demo} known\n:title: T\n```", "a demo needs a title"),
+        ("```{demo} known\n:title: T\n\n- item\n```", "begin with a paragraph"),
+    ],
+)
+def test_a_demo_that_cannot_work_stops_the_build(tmp_path, written, told):
+    from sphinx.testing.util import SphinxTestApp
+
+    (tmp_path / "conf.py").write_text(
+        "import sys\n"
+        f"sys.path.insert(0, {str(ROOT / 'book/_ext')!r})\n"
+        "extensions = ['myst_parser', 'demo']\n"
+    )
+    made = tmp_path / "_extra/vendor/demos"
+    made.mkdir(parents=True)
+    (made / "known.js").write_text("0")
+    (tmp_path / "index.md").write_text(f"# T\n\n{written}\n")
+    app = SphinxTestApp(srcdir=tmp_path, warningiserror=False)
+    try:
+        app.build()
+        assert told in app.warning.getvalue()
+    finally:
+        app.cleanup()
