@@ -38,6 +38,7 @@ class Demo(SphinxDirective):
             )
         if not (self.content and "title" in self.options):
             raise self.error("a demo needs a title, and a text that says what to try")
+        self.env.note_dependency(str(path))  # its size is told
         title = self.options["title"]
         size = f"{max(1, round(path.stat().st_size / 1000))} kB"
         page = f"{self.env.docname}.html#demo-{name}"

@@ -2,6 +2,7 @@
 
     python book/demos/export.py                  all of it
     python book/demos/export.py scores           chapter 10: scores of two detectors
+    python book/demos/export.py points           chapter 2: moons, cloud
     python book/demos/export.py digit            quick start: the network, and threes
 
 The files go to ``book/demos/data`` with how they were made: versions, settings, date.
@@ -107,6 +108,21 @@ def scores() -> None:
     write_json("scores.json", content)
 
 
+def points() -> None:
+    """Write some of chapter 2's points: the moons, and the cloud, made smaller."""
+    chapter = "02-kernel-svdd"
+    names = names_of(chapter, "moons")
+    cloud = 0.35 * names["cloud"][-40:]  # the last is the distant one
+    write_json(
+        "points.json",
+        {
+            "made": origin(chapter),
+            "moons": names["moons"][:50].round(2).tolist(),
+            "cloud": cloud.round(2).tolist(),
+        },
+    )
+
+
 def digit() -> None:
     """Write the quick start's detector, its scores of new threes, and some threes."""
     chapter = "quickstart"
@@ -132,7 +148,11 @@ def digit() -> None:
     )
 
 
-PARTS: dict[str, Callable[[], None]] = {"scores": scores, "digit": digit}
+PARTS: dict[str, Callable[[], None]] = {
+    "scores": scores,
+    "points": points,
+    "digit": digit,
+}
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from sklearn import svm
 
 from deepsvdd.core import metrics
 from tests import ROOT
@@ -16,7 +17,7 @@ from tests.book.conftest import findings, watched
 
 DEMOS = ROOT / "book/demos"
 TESTS = ROOT / "tests/book/demos"
-PAGES = {"roc": "10-evaluation"}
+PAGES = {"roc": "10-evaluation", "svdd": "02-kernel-svdd"}
 PHONE = {"width": 390, "height": 844}
 
 
@@ -49,7 +50,12 @@ def ask(node):
 
 def test_the_programs_pass_their_own_tests(node):
     files = sorted(TESTS.glob("*.test.mjs"))
-    assert {file.name.split(".")[0] for file in files} >= {"rates", "settings", "plot"}
+    assert {file.name.split(".")[0] for file in files} >= {
+        "rates",
+        "settings",
+        "plot",
+        "svdd",
+    }
     done = subprocess.run([node, "--test", *files], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     assert re.search(r"^# fail 0$", done.stdout, re.MULTILINE)
@@ -123,6 +129,48 @@ def test_rates_are_those_of_the_package(ask, scores, name):
     precision = ask("roc/rates.mjs", "averagePrecision", curve, pi)
     expected = metrics.average_precision(labels, both)
     assert precision == pytest.approx(expected, abs=1e-9)
+
+
+# --- kernel SVDD: chapter 2 ----------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def chapters_svdd():
+    """The solver as chapter 2 shows it."""
+    (source,) = [
+        source_of(cell)
+        for cell in cells_of(ROOT / "book/02-kernel-svdd.ipynb", "code")
+        if source_of(cell).startswith("def svdd(")
+    ]
+    names = {"np": np}
+    exec(source, names)
+    return names["svdd"]
+
+
+POINTS = json.loads((DEMOS / "data/points.json").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("nu", [0.02, 0.1, 0.33, 1])
+@pytest.mark.parametrize("gamma", [0.05, 3, 50])
+@pytest.mark.parametrize("name", ["moons", "cloud"])
+def test_weights_are_those_of_the_chapters_solver(ask, chapters_svdd, name, nu, gamma):
+    x = np.array(POINTS[name])
+    K = np.exp(-gamma * ((x[:, None] - x) ** 2).sum(axis=-1))
+    ours = ask("svdd/solver.mjs", "solve", K.ravel().tolist(), len(x), nu)
+    alpha, r2 = chapters_svdd(K, nu)
+    assert ours["solved"]
+    np.testing.assert_allclose(ours["alpha"], alpha, atol=1e-5)
+    assert ours["r2"] == pytest.approx(r2, abs=1e-7)
+
+
+def test_weights_are_those_of_scikit_learn(ask):
+    x = np.array(POINTS["moons"])
+    K = np.exp(-3 * ((x[:, None] - x) ** 2).sum(axis=-1))
+    ours = ask("svdd/solver.mjs", "solve", K.ravel().tolist(), len(x), 0.2)
+    machine = svm.OneClassSVM(gamma=3, nu=0.2, tol=1e-10).fit(x)
+    alpha = np.zeros(len(x))
+    alpha[machine.support_] = machine.dual_coef_[0] * ours["C"]
+    np.testing.assert_allclose(ours["alpha"], alpha, atol=1e-5)
 
 
 # --- in the page ---------------------------------------------------------------------
@@ -291,6 +339,66 @@ def test_a_threshold_can_be_dragged_and_its_address_opens_it_again(page, site):
     assert re.fullmatch(r"\?roc.detector=nearest\+neighbor&roc.t=.*&roc.cost=.*", query)
     again = start(page, site, "roc", query)
     assert (facts(again), table_of(again)) == shown
+
+
+def test_points_are_moved_added_and_removed_by_mouse_and_by_keys(page, site):
+    box = start(page, site, "svdd")
+    sheet = box.locator(".demo-plane")
+    sheet.scroll_into_view_if_needed()
+    place = sheet.bounding_box()
+    points = sheet.get_by_role("button")
+    assert points.count() == 50
+    page.mouse.click(place["x"] + place["width"] - 30, place["y"] + 30)
+    assert points.count() == 51
+    label = "e => e.getAttribute('aria-label')"
+    last = points.nth(50)
+    assert "outside, weight 1.00 C" in last.evaluate(label)
+    line = box.locator(".boundary-line")
+    before = line.get_attribute("d")
+    page.mouse.move(place["x"] + place["width"] - 30, place["y"] + 30)
+    page.mouse.down()
+    middle = place["x"] + place["width"] / 2, place["y"] + place["height"] / 2
+    page.mouse.move(*middle, steps=5)
+    page.mouse.up()
+    page.wait_for_timeout(200)
+    assert points.count() == 51
+    assert "at 0.50, 0.25: inside" in last.evaluate(label)
+    assert line.get_attribute("d") != before
+
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    page.wait_for_timeout(200)
+    assert "at 0.55, 0.24" in last.evaluate(label)
+    page.keyboard.press("Home")
+    assert points.nth(0).evaluate("e => e === document.activeElement")
+    page.keyboard.press("Delete")
+    assert points.count() == 50
+    page.keyboard.press("+")
+    assert points.count() == 51
+    assert points.nth(50).evaluate("e => e === document.activeElement")
+    # Of all points one is in the order of the Tab key.
+    assert sheet.locator("[tabindex='0']").count() == 1
+    assert page.problems == []
+
+
+def test_the_nu_property_can_be_watched_and_linked_to(page, site):
+    box = start(page, site, "svdd")
+    box.get_by_role("button", name="ring").click()
+    box.get_by_role("slider", name="γ").press("PageUp")
+    slider = box.get_by_role("slider", name="ν")
+    for _ in range(4):
+        slider.press("PageUp")
+        page.wait_for_timeout(200)
+        said = facts(box)
+        outliers, support = (
+            int(said[name].split()[0]) for name in ("Outliers", "Support vectors")
+        )
+        assert outliers <= float(said["ν n, between the two"]) <= support
+        assert said["Duality gap"] == "below 10⁻⁸"
+    page.wait_for_timeout(500)
+    query = page.evaluate("location.search")
+    assert set(re.findall(r"svdd\.(\w+)=", query)) == {"points", "nu", "gamma"}
+    assert facts(start(page, site, "svdd", query)) == said
 
 
 # --- elsewhere -----------------------------------------------------------------------

@@ -340,7 +340,7 @@ stage.append(
   jumps,
   wide,
   square,
-  html("div", { class: "demo-pair" }, table, facts),
+  html("div", { class: "demo-pair demo-apart" }, table, facts),
   spoken.element,
 );
 dom.onWidth(stage, draw);
