@@ -43,8 +43,9 @@ class Demo(SphinxDirective):
         size = f"{max(1, round(path.stat().st_size / 1000))} kB"
         page = f"{self.env.docname}.html#demo-{name}"
         address = urljoin(self.config.html_baseurl, page)
+        head = f"{title} " if title.endswith(("?", "!")) else f"{title}. "
         container = nodes.container(classes=["demo"], ids=[f"demo-{name}"])
-        container += nodes.paragraph("", "", nodes.strong(text=f"{title}. "))
+        container += nodes.paragraph("", "", nodes.strong(text=head))
         text = self.parse_text_to_nodes("\n".join(self.content))
         if not isinstance(text[0], nodes.paragraph):
             raise self.error("the text of a demo must begin with a paragraph")

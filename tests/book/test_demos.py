@@ -8,8 +8,10 @@ import subprocess
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn import svm
 
+from deepsvdd import DeepSVDD, load_dataset, one_vs_rest
 from deepsvdd.core import metrics
 from tests import ROOT
 from tests.book import cells_of, source_of, text_of
@@ -17,7 +19,7 @@ from tests.book.conftest import findings, watched
 
 DEMOS = ROOT / "book/demos"
 TESTS = ROOT / "tests/book/demos"
-PAGES = {"roc": "10-evaluation", "svdd": "02-kernel-svdd"}
+PAGES = {"roc": "10-evaluation", "svdd": "02-kernel-svdd", "digit": "quickstart"}
 PHONE = {"width": 390, "height": 844}
 
 
@@ -71,7 +73,8 @@ def test_every_program_has_a_page():
             re.MULTILINE,
         )
     }
-    assert written == {path.parent.name for path in DEMOS.glob("*/main.mjs")}
+    made = {path.parent.name for path in DEMOS.glob("*/main.mjs")}
+    assert written == made
     assert written == set(PAGES)
 
 
@@ -173,6 +176,95 @@ def test_weights_are_those_of_scikit_learn(ask):
     np.testing.assert_allclose(ours["alpha"], alpha, atol=1e-5)
 
 
+# --- draw a digit: quick start --------------------------------------------------------
+
+MODEL = DEMOS / "data/threes.safetensors"
+DIGIT = json.loads((DEMOS / "data/digit.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def detector():
+    """The detector that the page has, in Python."""
+    return DeepSVDD.load(MODEL)
+
+
+@pytest.fixture(scope="module")
+def threes():
+    return one_vs_rest(load_dataset("mnist"), normal_class=3)
+
+
+def test_the_network_is_the_quick_starts(detector, threes):
+    """Its AUC is the one that the chapter printed."""
+    assert MODEL.stat().st_size < 60_000
+    auc = metrics.roc_auc(threes.y_test, detector.anomaly_score(threes.x_test))
+    assert f"{100 * auc:.1f}" == printed("quickstart", r"^trained: +([\d.]+) %$")
+    assert detector.random_state == 0
+    assert detector.threshold_ == DIGIT["threshold"]
+
+
+def test_scores_of_the_page_are_pythons(ask, detector, threes):
+    rng = np.random.default_rng(0)
+    images = [
+        *threes.x_test[::400, 0],  # all digits
+        np.zeros((28, 28)),
+        np.full((28, 28), 200),
+        rng.integers(0, 256, (28, 28)),
+        np.eye(28) * 255,
+    ]
+    x = np.stack(images).astype(np.uint8)
+    ours = ask(
+        "digit/network.mjs",
+        "scores",
+        {"file": str(MODEL)},
+        x.reshape(len(x), -1).tolist(),
+    )
+    np.testing.assert_allclose(ours, detector.anomaly_score(x), rtol=2e-5)
+
+
+def test_the_scores_of_new_threes_are_the_detectors(detector, threes):
+    normal = detector.anomaly_score(threes.x_test[threes.y_test == 0])
+    np.testing.assert_allclose(DIGIT["normal"], np.sort(normal), rtol=1e-5)
+
+
+def test_the_threes_that_are_shown_are_training_images(threes):
+    sheet = np.asarray(Image.open(DEMOS / "data/threes.png"))
+    columns = DIGIT["columns"]
+    tiles = sheet.reshape(-1, 28, columns, 28).swapaxes(1, 2).reshape(-1, 28, 28)
+    np.testing.assert_array_equal(tiles, threes.x_train[DIGIT["chosen"], 0])
+
+
+def distances(strokes, axis):
+    """Distance of every pixel's middle from the nearest segment of strokes."""
+    middle = np.stack(np.meshgrid(axis, axis), axis=-1)  # (row, column, xy)
+    found = np.full(middle.shape[:2], np.inf)
+    for stroke in strokes:
+        for a, b in zip(stroke, [*stroke[1:], stroke[-1]], strict=True):
+            along = b - a
+            t = ((middle - a) @ along / max(along @ along, 1e-300)).clip(0, 1)
+            gap = np.linalg.norm(middle - a - t[..., None] * along, axis=-1)
+            found = np.minimum(found, gap)
+    return found
+
+
+def image_of(drawing, pen):
+    """The page's image of strokes, computed once more: as MNIST's are placed."""
+    strokes = [np.array(stroke) * 28 / 1000 for stroke in drawing]
+    axis = np.arange(28) + 0.5
+    points = np.concatenate(strokes)
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = (20 - pen) / (high - low).max()
+    strokes = [(stroke - (low + high) / 2) * scale + 14 for stroke in strokes]
+
+    def ink():
+        covered = (pen / 2 + 0.5 - distances(strokes, axis)).clip(0, 1)
+        return np.floor(255 * covered + 0.5)
+
+    image = ink()
+    offset = [14 - (image.sum(k) @ axis) / image.sum() for k in (0, 1)]
+    strokes = [stroke + offset for stroke in strokes]
+    return ink().astype(np.uint8)
+
+
 # --- in the page ---------------------------------------------------------------------
 
 
@@ -200,7 +292,8 @@ def test_a_program_is_loaded_when_it_is_started(page, site, name):
         page.locator(f"#demo-{name}").get_by_role("button").press("Enter")
     page.wait_for_selector(f"#demo-{name}[data-running]")
     assert len(response.value.body()) == pytest.approx(1000 * int(kilobytes), abs=501)
-    assert [url for url in loaded if not url.startswith("data:")] == [script]
+    browsers_own = ("data:", f"{site}/_static/favicon")
+    assert [url for url in loaded if not url.startswith(browsers_own)] == [script]
     assert page.evaluate(f"document.activeElement.closest('#demo-{name}') !== null")
     assert page.problems == []
 
@@ -399,6 +492,115 @@ def test_the_nu_property_can_be_watched_and_linked_to(page, site):
     query = page.evaluate("location.search")
     assert set(re.findall(r"svdd\.(\w+)=", query)) == {"points", "nu", "gamma"}
     assert facts(start(page, site, "svdd", query)) == said
+
+
+STROKES = (
+    ((80, 70), (140, 45), (200, 80), (150, 125)),
+    ((150, 125), (215, 170), (150, 235), (75, 205)),
+)
+
+
+def draw(page, box, strokes):
+    """Draw by mouse; the canvas is so many pixels wide as the strokes think it is."""
+    canvas = box.locator(".demo-canvas")
+    canvas.scroll_into_view_if_needed()
+    place = canvas.bounding_box()
+    unit = place["width"] / 280
+    for (x, y), *rest in strokes:
+        page.mouse.move(place["x"] + x * unit, place["y"] + y * unit)
+        page.mouse.down()
+        for u, v in rest:
+            page.mouse.move(place["x"] + u * unit, place["y"] + v * unit, steps=6)
+        page.mouse.up()
+
+
+def settled(page):
+    page.wait_for_selector("#demo-digit[data-still]")
+    return float(page.locator("#demo-digit").get_attribute("data-score"))
+
+
+def drawn_in(query):
+    """The strokes that an address has."""
+    (text,) = re.findall(r"digit\.drawing=([\d-]+)", query)
+    return [
+        np.array(re.findall(r"\d{3}", stroke), float).reshape(-1, 2)
+        for stroke in text.split("-")
+    ]
+
+
+@pytest.mark.parametrize("place", ["quickstart", "draw"])
+def test_the_score_of_a_drawing_is_pythons(page, site, detector, place):
+    page.goto(f"{site}/{place}.html", wait_until="networkidle")
+    box = page.locator("#demo-digit")
+    box.get_by_role("button", name="Start").click()
+    page.wait_for_selector("#demo-digit[data-running]")
+    box.get_by_role("button", name="Clear").click()
+    draw(page, box, STROKES)
+    score = settled(page)
+    pixels = bytes.fromhex(box.locator(".demo-seen").get_attribute("data-pixels"))
+    image = np.frombuffer(pixels, np.uint8).reshape(28, 28)
+    (expected,) = detector.anomaly_score(image[None])
+    assert score == pytest.approx(expected, rel=1e-4)
+    page.wait_for_function("location.search.includes('digit.drawing')")
+    page.wait_for_timeout(400)
+    strokes = drawn_in(page.evaluate("location.search"))
+    assert [len(stroke) > 10 for stroke in strokes] == [True, True]
+    again = image_of(strokes, 2.8)
+    assert np.abs(again.astype(int) - image).max() <= 1  # where 255 · x is a half
+    (expected,) = detector.anomaly_score(again[None])
+    assert score == pytest.approx(expected, rel=1e-4)
+    normal = np.array(DIGIT["normal"])
+    p = (1 + (normal >= score).sum()) / (1 + len(normal))
+    assert float(facts(box)["p-value"]) == pytest.approx(p, rel=0.01)
+    assert page.problems == []
+
+
+def test_presets_nearest_threes_and_an_address(page, site, detector, threes):
+    box = start(page, site, "digit")
+    verdicts = {}
+    for name in ("a three", "a mirrored three", "a three with a hole", "a fish"):
+        box.get_by_role("button", name=name, exact=True).click()
+        page.wait_for_timeout(100)
+        settled(page)
+        verdicts[name] = facts(box)["Verdict"]
+    assert verdicts["a three"] == "normal"
+    assert verdicts["a mirrored three"] == verdicts["a fish"] == "flagged"
+    pixels = bytes.fromhex(box.locator(".demo-seen").get_attribute("data-pixels"))
+    image = np.frombuffer(pixels, np.uint8).reshape(1, 28, 28)
+    some = threes.x_train[DIGIT["chosen"]]
+    apart = ((detector.represent(some) - detector.represent(image)) ** 2).sum(axis=1)
+    said = box.locator(".demo-tiles").get_attribute("aria-label").split("distances ")[1]
+    shown = [float(number) for number in said.split(", ")]
+    np.testing.assert_allclose(shown, np.sort(apart)[:6], rtol=0.01)
+    assert box.locator(".demo-tiles canvas").count() == 6
+    page.wait_for_timeout(400)
+    query = page.evaluate("location.search")
+    again = start(page, site, "digit", query)
+    settled(page)
+    assert facts(again)["Verdict"] == "flagged"
+    assert again.get_attribute("data-score") == box.get_attribute("data-score")
+
+
+def test_a_digit_can_be_drawn_by_keys(page, site):
+    box = start(page, site, "digit")
+    box.get_by_role("button", name="Clear").click()
+    page.wait_for_timeout(200)
+    assert facts(box) == {"Score": "nothing is drawn"}
+    box.locator(".demo-canvas").focus()
+    for key, times in (
+        *(("ArrowDown", 3), ("Space", 1), ("ArrowRight", 6), ("ArrowDown", 8)),
+        *(("Space", 1), ("ArrowDown", 5), ("Space", 1), ("Shift+ArrowLeft", 2)),
+    ):
+        for _ in range(times):
+            page.keyboard.press(key)
+    page.wait_for_timeout(600)
+    strokes = drawn_in(page.evaluate("location.search"))
+    assert [len(stroke) for stroke in strokes] == [15, 3]
+    assert page.evaluate("document.activeElement.matches('.demo-canvas')")
+    page.keyboard.press("Backspace")
+    page.wait_for_timeout(600)
+    assert len(drawn_in(page.evaluate("location.search"))) == 1
+    assert page.problems == []
 
 
 # --- elsewhere -----------------------------------------------------------------------
