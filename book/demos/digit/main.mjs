@@ -170,7 +170,7 @@ const presets = html(
 const seen = html("canvas", { class: "demo-seen", width: SIDE, height: SIDE, role: "img" });
 const strip = picture("Scores of 1,010 new threes, the threshold, and the score of the drawing.");
 const stripBox = html("div", { class: "demo-wide" }, strip);
-const facts = html("dl", { class: "demo-facts" });
+const facts = dom.factList();
 const spoken = dom.speaker();
 const say = (text) => spoken.say(text);
 const nearest = html("div", {
@@ -188,9 +188,8 @@ for (const score of data.normal) {
   counts[Math.min(Math.max(k, 0), bins - 1)] += 1;
 }
 
+let width = 0;
 function drawStrip(score) {
-  const width = stripBox.clientWidth;
-  if (!width) return;
   const [left, right, top, bottom] = [4, width - 4, 24, 88];
   const x = scale([low, high], [left, right], true);
   const most = Math.max(...counts);
@@ -334,9 +333,7 @@ function tell() {
         ["p-value", short(p)],
         ["Odd", map ? (where ?? "no single place") : "…"],
       ];
-  facts.replaceChildren(
-    ...lines.map(([term, value]) => html("div", {}, html("dt", {}, term), html("dd", {}, value))),
-  );
+  facts.show(lines);
   box.dataset.score = empty ? "" : score;
   say(
     empty
@@ -413,15 +410,19 @@ stage.append(
     { class: "demo-drawing" },
     titled("Draw here", canvas),
     titled("What the network sees; orange ink raises the score, blue lowers it", seen),
-    html("div", { class: "demo-numbers" }, facts, pen.element, fitBox),
+    html("div", { class: "demo-numbers" }, facts.element, pen.element, fitBox),
   ),
   help,
   titled("Scores of 1,010 threes that the network has not seen, and yours", stripBox),
   titled("The nearest of 200 training threes, as the network sees them", nearest),
   spoken.element,
 );
+width = stripBox.clientWidth;
 update();
-dom.onWidth(stage, () => drawStrip(result.empty ? null : result.score));
+dom.onWidth(stage, () => {
+  width = stripBox.clientWidth;
+  drawStrip(result.empty ? null : result.score);
+});
 // Colors of the map are the page's.
 new MutationObserver(() => drawSeen(result.image)).observe(document.documentElement, {
   attributeFilter: ["data-theme"],

@@ -49,12 +49,13 @@ export function slider({ label, value, read, write, say, steps = 200, changed })
   });
   let current = value;
   function show() {
-    output.textContent = say(current);
-    input.setAttribute("aria-valuetext", say(current));
+    setText(output, say(current));
+    setAttribute(input, "aria-valuetext", say(current));
   }
   function set(next) {
     current = next;
-    input.valueAsNumber = Math.round(write(next) * steps);
+    const position = Math.round(write(next) * steps);
+    if (input.valueAsNumber !== position) input.valueAsNumber = position;
     show();
   }
   set(value);
@@ -121,6 +122,38 @@ export function everyFrame(draw) {
     }
     waiting = given;
   };
+}
+
+/**
+ * A list of terms and values, which `show` changes: only what is new touches the page,
+ * as its layout takes longer than most of what is computed.
+ */
+export function factList() {
+  const element = html("dl", { class: "demo-facts" });
+  const rows = [];
+  function show(lines) {
+    while (rows.length > lines.length) rows.pop().row.remove();
+    while (rows.length < lines.length) {
+      const [term, value] = [html("dt"), html("dd")];
+      rows.push({ row: html("div", {}, term, value), term, value });
+      element.append(rows.at(-1).row);
+    }
+    lines.forEach(([term, value], k) => {
+      setText(rows[k].term, term);
+      setText(rows[k].value, value);
+    });
+  }
+  return { element, show };
+}
+
+/** Change the text of an element, if it is another one. */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/** Change an attribute, if it is another one. */
+export function setAttribute(element, name, value) {
+  if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
 /** Draw anew whenever an element's width changes. */

@@ -1,5 +1,5 @@
 // Small charts in SVG, drawn for the width that they have: type keeps its size.
-import { svg } from "./dom.mjs";
+import { setAttribute, svg } from "./dom.mjs";
 
 /** A scale from data to pixels, and back. */
 export function scale([low, high], [from, to], log = false) {
@@ -67,8 +67,13 @@ export const picture = (label, attributes = {}) =>
 
 /** Give a picture its size in pixels, and its parts. */
 export function compose(target, width, height, parts) {
-  target.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  target.setAttribute("width", width);
-  target.setAttribute("height", height);
+  resize(target, width, height);
   target.replaceChildren(...parts);
+}
+
+/** Give a picture its size in pixels. */
+export function resize(target, width, height) {
+  setAttribute(target, "viewBox", `0 0 ${width} ${height}`);
+  setAttribute(target, "width", width);
+  setAttribute(target, "height", height);
 }

@@ -248,13 +248,13 @@ const table = html(
   ),
   html("tbody", {}, row("anomalies", cells.found, cells.missed), row("normal", cells.false, cells.passed)),
 );
-const facts = html("dl", { class: "demo-facts" });
+const facts = dom.factList();
 const spoken = dom.speaker();
 
 function tell() {
   const { tpr, fpr } = here();
   const numbers = rates.confusion(values.pi, tpr, fpr, SAMPLE);
-  for (const [key, cell] of Object.entries(cells)) cell.textContent = count(numbers[key]);
+  for (const [key, cell] of Object.entries(cells)) dom.setText(cell, count(numbers[key]));
   const worth = rates.precision(values.pi, tpr, fpr);
   const right = Number.isFinite(worth) ? percent(worth) : "nothing is flagged";
   const costs = (at) => count(SAMPLE * rates.cost(values.pi, values.cost, at.tpr, at.fpr));
@@ -268,9 +268,7 @@ function tell() {
     ["AUC, of all thresholds", percent3(one.auc)],
     ["Average precision at this π", percent3(averagePrecisionNow())],
   ];
-  facts.replaceChildren(
-    ...lines.map(([term, value]) => html("div", {}, html("dt", {}, term), html("dd", {}, value))),
-  );
+  facts.show(lines);
   spoken.say(
     `${percent(tpr)} of the anomalies and ${percent(fpr)} of the normal images are flagged. ` +
       (Number.isFinite(worth) ? `${right} of the flags are right.` : "Nothing is flagged."),
@@ -289,10 +287,14 @@ function averagePrecisionNow() {
 
 // --- together -----------------------------------------------------------------------
 
+let width = 0;
+let half = 0;
+function measure() {
+  width = wide.clientWidth;
+  half = rocBox.clientWidth;
+}
+
 const draw = dom.everyFrame(() => {
-  const width = wide.clientWidth;
-  const half = rocBox.clientWidth;
-  if (!width) return;
   const { tpr, fpr } = here();
   const curve = one.curve;
   const found = one.shown.map((k) => curve.tpr[k]);
@@ -324,7 +326,7 @@ function change(next) {
 for (const target of [scoresPicture, costPicture]) {
   const drag = (event) => {
     const left = target.getBoundingClientRect().left;
-    moveTo(scoreScale(wide.clientWidth).back(event.clientX - left));
+    moveTo(scoreScale(width).back(event.clientX - left));
   };
   target.addEventListener("pointerdown", (event) => {
     target.setPointerCapture(event.pointerId);
@@ -340,9 +342,13 @@ stage.append(
   jumps,
   wide,
   square,
-  html("div", { class: "demo-pair demo-apart" }, table, facts),
+  html("div", { class: "demo-pair demo-apart" }, table, facts.element),
   spoken.element,
 );
-dom.onWidth(stage, draw);
+dom.onWidth(stage, () => {
+  measure();
+  draw();
+});
+measure();
 draw();
 dom.ready(box, threshold.input);

@@ -2,7 +2,7 @@
 import style from "../demo.css";
 import data from "../data/points.json";
 import * as dom from "../lib/dom.mjs";
-import { compose, picture, scale } from "../lib/plot.mjs";
+import { compose, picture, resize, scale } from "../lib/plot.mjs";
 import { oneOf, settings, within } from "../lib/settings.mjs";
 import { region } from "./contour.mjs";
 import * as plane from "./points.mjs";
@@ -12,7 +12,7 @@ const { html, svg } = dom;
 const { LOW, HIGH, MOST } = plane;
 const LOW_NU = 0.02;
 const [LOW_GAMMA, HIGH_GAMMA] = [0.05, 50];
-const CELL = 6; // pixels between the places at which the score is computed
+const CELL = 7; // pixels between the places at which the score is computed
 const PRESETS = {
   moons: { name: "moons", points: data.moons.map(plane.snap) },
   cloud: { name: "cloud and one distant point", points: data.cloud.map(plane.snap) },
@@ -152,10 +152,11 @@ function key(event) {
 }
 
 const MARKS = {
-  inside: "M-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0Z",
-  boundary: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0Z",
-  outside: "M0 -6L5.5 4.5H-5.5Z",
+  inside: "m-3 0a3 3 0 1 0 6 0a3 3 0 1 0 -6 0z",
+  boundary: "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
+  outside: "m0 -6l5.5 10.5h-11z",
 };
+const markAt = (where, x, y) => `M${x.toFixed(1)} ${y.toFixed(1)}${MARKS[where]}`;
 
 function newPoint() {
   const point = svg(
@@ -240,18 +241,21 @@ function drawPoints() {
     const node = layer.children[k];
     const where = placeOf(solution, k);
     const [i, j] = point;
-    node.setAttribute("class", `sample ${where}${k === chosen ? " chosen" : ""}`);
-    node.setAttribute("transform", `translate(${x(i).toFixed(1)} ${y(j).toFixed(1)})`);
-    node.setAttribute("tabindex", k === chosen ? 0 : -1);
-    node.lastChild.setAttribute("d", MARKS[where]);
+    dom.setAttribute(node, "class", `sample ${where}${k === chosen ? " chosen" : ""}`);
+    dom.setAttribute(node, "transform", `translate(${x(i).toFixed(1)} ${y(j).toFixed(1)})`);
+    dom.setAttribute(node, "tabindex", k === chosen ? 0 : -1);
+    dom.setAttribute(node.lastChild, "d", `M0 0${MARKS[where]}`);
     const share = round(solution.alpha[k] / solution.C);
     const says = where === "boundary" ? "on the boundary" : where;
-    node.setAttribute(
+    dom.setAttribute(
+      node,
       "aria-label",
       `Point ${k + 1} of ${n} at ${sign(i)}, ${sign(j)}: ${says}, weight ${share} C`,
     );
   });
 }
+
+const group = (kind, d) => svg("g", { class: `sample ${kind}` }, svg("path", { class: "mark", d }));
 
 function drawWeights(width) {
   const height = 150;
@@ -271,18 +275,20 @@ function drawWeights(width) {
     svg("text", { x: left, y: 10 }, "weight"),
     svg("text", { x: right, y: bottom + 20, "text-anchor": "end" }, "squared distance from the center"),
   ];
+  const marks = { inside: "", boundary: "", outside: "" };
   d2.forEach((d, k) => {
     const where = placeOf(solution, k);
-    const mark = svg("path", { class: "mark", d: MARKS[where] });
-    const place = `translate(${across(d).toFixed(1)} ${up(alpha[k]).toFixed(1)})`;
-    parts.push(svg("g", { class: `sample ${where}${k === chosen ? " chosen" : ""}`, transform: place }, mark));
+    const mark = markAt(where, across(d), up(alpha[k]));
+    if (k === chosen) parts.push(group(`${where} chosen`, mark));
+    else marks[where] += mark;
   });
+  for (const [where, d] of Object.entries(marks)) parts.push(group(where, d));
   compose(weights, width, height, parts);
 }
 
 // --- numbers ------------------------------------------------------------------------
 
-const facts = html("dl", { class: "demo-facts" });
+const facts = dom.factList();
 const spoken = dom.speaker();
 
 function tell() {
@@ -298,29 +304,29 @@ function tell() {
     ["R²", solution.r2.toPrecision(3)],
     ["Duality gap", gap < 1e-8 ? "below 10⁻⁸" : gap.toExponential(1)],
   ];
-  facts.replaceChildren(
-    ...lines.map(([term, value]) => html("div", {}, html("dt", {}, term), html("dd", {}, value))),
-  );
+  facts.show(lines);
   spoken.say(`${outside} of ${n} points outside, ${support} support vectors.`);
 }
 
 // --- together -----------------------------------------------------------------------
 
+let width = 0;
+let beside = 0;
+function measure() {
+  width = sheetBox.clientWidth;
+  beside = weightsBox.clientWidth;
+}
+
 function draw() {
-  const width = sheetBox.clientWidth;
-  if (!width) return;
   const height = Math.round((width * (HIGH[1] - LOW[1])) / (HIGH[0] - LOW[0]));
   x = scale([LOW[0], HIGH[0]], [0, width]);
   y = scale([LOW[1], HIGH[1]], [height, 0]);
-  sheet.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  sheet.setAttribute("width", width);
-  sheet.setAttribute("height", height);
+  resize(sheet, width, height);
   drawRegion(width, height);
   drawPoints();
-  drawWeights(weightsBox.clientWidth);
+  drawWeights(beside);
   tell();
 }
-const drawSoon = dom.everyFrame(draw);
 
 const solveNow = () => {
   const chosenKernel = values.kernel === "linear" ? inner : gaussian(values.gamma);
@@ -347,11 +353,15 @@ stage.append(
   presets,
   sheetBox,
   help,
-  html("div", { class: "demo-pair demo-apart" }, weightsBox, facts),
+  html("div", { class: "demo-pair demo-apart" }, weightsBox, facts.element),
   spoken.element,
 );
 solveNow();
 gamma.input.disabled = values.kernel === "linear";
+dom.onWidth(stage, () => {
+  measure();
+  draw();
+});
+measure();
 draw();
-dom.onWidth(stage, drawSoon);
 dom.ready(box, nu.input);
