@@ -8,18 +8,25 @@ import subprocess
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn import svm
+from torch import nn
 
 from deepsvdd import DeepSVDD, load_dataset, one_vs_rest
-from deepsvdd.core import metrics
+from deepsvdd.core import metrics, objectives
 from tests import ROOT
 from tests.book import cells_of, source_of, text_of
 from tests.book.conftest import findings, watched
 
 DEMOS = ROOT / "book/demos"
 TESTS = ROOT / "tests/book/demos"
-PAGES = {"roc": "10-evaluation", "svdd": "02-kernel-svdd", "digit": "quickstart"}
+PAGES = {
+    "roc": "10-evaluation",
+    "svdd": "02-kernel-svdd",
+    "digit": "quickstart",
+    "playground": "04-collapse",
+}
 PHONE = {"width": 390, "height": 844}
 
 
@@ -263,6 +270,88 @@ def image_of(drawing, pen):
     offset = [14 - (image.sum(k) @ axis) / image.sum() for k in (0, 1)]
     strokes = [stroke + offset for stroke in strokes]
     return ink().astype(np.uint8)
+
+
+# --- playground: chapter 4 -----------------------------------------------------------
+
+
+def in_torch(weights, biases, center, x, how, n_steps):
+    """What the playground does, by PyTorch and the package."""
+    layers = []
+    for k, w in enumerate(weights):
+        linear = nn.Linear(w.shape[1], w.shape[0], bias=biases is not None)
+        linear.to(torch.double)
+        with torch.no_grad():
+            linear.weight.copy_(w)
+            if biases is not None:
+                linear.bias.copy_(biases[k])
+        layers += [
+            linear,
+            nn.LeakyReLU() if how["activation"] == "leaky" else nn.Sigmoid(),
+        ]
+    network = nn.Sequential(*layers[:-1])
+    c = center.clone()
+    others = [p for p in network.parameters() if p.ndim == 1]
+    if how["freeCenter"]:
+        others.append(c.requires_grad_())
+    matrices = [p for p in network.parameters() if p.ndim == 2]
+    adam = torch.optim.Adam(
+        [{"params": matrices, "weight_decay": how["decay"]}, {"params": others}],
+        lr=how["rate"],
+    )
+    losses = []
+    for _ in range(n_steps):
+        d2 = objectives.squared_distances(network(x), c)
+        if how["objective"] == "soft-boundary":
+            radius = objectives.optimal_radius(d2.detach(), how["nu"])
+            # Not squared again, which would round the sample on the boundary to a side.
+            r2 = d2.detach()[(d2.detach() - radius**2).abs().argmin()]
+            loss = r2 + torch.relu(d2 - r2).mean() / how["nu"]
+        else:
+            loss = objectives.one_class_loss(d2)
+        adam.zero_grad()
+        loss.backward()
+        adam.step()
+        losses.append(loss.item())
+    return losses, [p.detach() for p in matrices], c.detach()
+
+
+@pytest.mark.parametrize("bias", [False, True], ids=["no bias", "bias"])
+@pytest.mark.parametrize("activation", ["leaky", "sigmoid"])
+@pytest.mark.parametrize("free", [False, True], ids=["fixed", "free"])
+@pytest.mark.parametrize("objective", ["one-class", "soft-boundary"])
+def test_steps_of_the_playground_are_torchs(ask, bias, activation, free, objective):
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape):
+        return torch.randn(shape, generator=generator, dtype=torch.double)
+
+    sizes = [(32, 2), (16, 32), (2, 16)]
+    weights = [drawn(*size) * (2 / size[1]) ** 0.5 for size in sizes]
+    biases = [0.1 * drawn(size[0]) for size in sizes] if bias else None
+    x, center = drawn(40, 2) + 1, torch.tensor([0.8, -0.5], dtype=torch.double)
+    how = {"activation": activation, "objective": objective, "nu": 0.15}
+    how |= {"freeCenter": free, "decay": 0.03, "rate": 5e-3}
+    lists = (
+        [w.ravel().tolist() for w in weights],
+        biases and [b.tolist() for b in biases],
+    )
+    ours = ask(
+        "playground/network.mjs",
+        "steps",
+        *lists,
+        center.tolist(),
+        x.ravel().tolist(),
+        how,
+        10,
+    )
+    losses, matrices, c = in_torch(weights, biases, center, x, how, 10)
+    assert losses[0] != pytest.approx(losses[-1], rel=0.01)  # something is learned
+    np.testing.assert_allclose(ours["losses"], losses, rtol=1e-6)
+    for mine, other in zip(ours["weights"], matrices, strict=True):
+        np.testing.assert_allclose(mine, other.ravel(), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(ours["center"], c, rtol=1e-6)
+    assert (c != center).any() == free
 
 
 # --- in the page ---------------------------------------------------------------------
@@ -601,6 +690,81 @@ def test_a_digit_can_be_drawn_by_keys(page, site):
     page.wait_for_timeout(600)
     assert len(drawn_in(page.evaluate("location.search"))) == 1
     assert page.problems == []
+
+
+def trained(page, box, preset, steps=1000):
+    """Choose settings, train, and return what the list says."""
+    box.get_by_role("button", name=preset, exact=True).click()
+    for k in range(steps // 200):
+        box.get_by_role("button", name="200 steps").click()
+        page.wait_for_selector(f"#demo-playground[data-steps='{200 * (k + 1)}']")
+    return facts(box), box.locator(".demo-verdict").inner_text()
+
+
+def number(text):
+    return float(text.replace("−", "-").split()[0].replace(",", ""))
+
+
+def test_each_proposition_can_be_watched(page, site):
+    box = start(page, site, "playground")
+    said, verdict = trained(page, box, "healthy")
+    assert verdict == "in training"
+    assert number(said["Relative spread"]) > 0.02
+    assert number(said["AUC of these anomalies"]) > 90
+    said, verdict = trained(page, box, "free center")
+    assert verdict == "collapsed: the center is at the origin"
+    assert number(said["‖c‖"]) < 1e-2
+    assert number(said["Loss"]) < 1e-6
+    for preset in ("bias terms", "bounded activation"):
+        said, verdict = trained(page, box, preset)
+        assert verdict == "collapsed: all points are one", preset
+        assert number(said["‖c‖"]) > 0.1
+        assert number(said["AUC of these anomalies"]) < 90
+    said, verdict = trained(page, box, "ν-property", 400)
+    assert verdict == "in training"
+    outside, n = (number(said["Outside R"]), number(said["ν n"]))
+    assert outside <= n <= number(said["Outside or on R"])
+    assert page.problems == []
+
+
+def test_training_runs_pauses_and_begins_again(page, site):
+    box = start(page, site, "playground")
+    steps = "+document.getElementById('demo-playground').dataset.steps"
+    box.get_by_role("button", name="Train").click()
+    page.wait_for_function(f"{steps} > 50")
+    box.get_by_role("button", name="Pause").click()
+    taken = page.evaluate(steps)
+    page.wait_for_timeout(300)
+    assert page.evaluate(steps) == taken
+    box.get_by_role("button", name="Start again").click()
+    assert page.evaluate(steps) == 0
+    box.get_by_label("Bias terms").select_option("yes")
+    box.get_by_role("slider", name="Weight decay").press("Home")
+    box.locator(".demo-plane").get_by_role("button").last.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("+")
+    page.wait_for_timeout(600)
+    query = page.evaluate("location.search")
+    assert set(re.findall(r"playground\.(\w+)=", query)) == {
+        "bias",
+        "decay",
+        "anomalies",
+    }
+    said, verdict = facts(box), box.locator(".demo-verdict").inner_text()
+    again = start(page, site, "playground", query)
+    assert verdict == "not trained"
+    assert facts(again) == said
+    assert page.problems == []
+
+
+def test_nothing_moves_for_readers_who_want_no_motion(browser, site):
+    with watched(browser, site, reduced_motion="reduce") as page:
+        box = start(page, site, "playground")
+        box.get_by_role("button", name="Train").click()
+        page.wait_for_selector("#demo-playground[data-steps='200']")
+        page.wait_for_timeout(300)
+        assert box.get_attribute("data-steps") == "200"
+        assert box.get_by_role("button", name="Pause").count() == 0
 
 
 # --- elsewhere -----------------------------------------------------------------------

@@ -90,7 +90,13 @@ export function choice({ label, options, value, changed }) {
   );
   select.value = value;
   const element = html("div", { class: "demo-choice" }, html("label", { for: id }, label), select);
-  return { element, set: (next) => (select.value = next) };
+  return {
+    element,
+    set: (next) => (select.value = next),
+    get value() {
+      return select.value;
+    },
+  };
 }
 
 export const button = (text, click, attributes = {}) =>

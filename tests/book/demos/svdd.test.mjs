@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { region } from "../../../book/demos/svdd/contour.mjs";
-import * as plane from "../../../book/demos/svdd/points.mjs";
+import { region } from "../../../book/demos/lib/contour.mjs";
+import { area, MOST, ring } from "../../../book/demos/svdd/points.mjs";
 import {
   dualityGap, fit, gaussian, inner, margins, matrix, placeOf, solve,
 } from "../../../book/demos/svdd/solver.mjs";
@@ -81,9 +81,9 @@ test("a circle's region has its area, and its line its length", () => {
   const ticks = Float64Array.from({ length: 41 }, (_, k) => k);
   const values = [];
   for (const v of ticks) for (const u of ticks) values.push(Math.hypot(u - 20, v - 20) - 12);
-  const { area, line } = region(values, ticks, ticks);
+  const { area: cells, line } = region(values, ticks, ticks);
   let covered = 0;
-  for (const part of area.match(/M[^M]+/g)) {
+  for (const part of cells.match(/M[^M]+/g)) {
     const numbers = part.match(/[\d.]+/g).map(Number);
     let corners = [];
     if (part.includes("H")) {
@@ -109,10 +109,13 @@ test("a circle's region has its area, and its line its length", () => {
 });
 
 test("points survive the way through an address", () => {
-  const points = cloud(60, 2).map(plane.snap);
-  assert.deepEqual(plane.parse(plane.write(points)), points);
-  for (const text of ["", "1-2", "1-2_x", "1-2_3-4,5-6", Array(61).fill("1-2").join("_")]) {
-    assert.equal(plane.parse(text), null, text);
+  const parse = area.parse(MOST);
+  for (const points of [cloud(60, 2).map(area.snap), ring()]) {
+    assert.deepEqual(parse(area.write(points)), points);
   }
-  assert.deepEqual(plane.parse("0-0_999-999"), [plane.LOW, plane.HIGH]);
+  for (const text of ["", "1-2", "1-2_x", "1-2_3-4,5-6", Array(61).fill("1-2").join("_")]) {
+    assert.equal(parse(text), null, text);
+  }
+  assert.deepEqual(parse("0-0_999-999"), [area.low, area.high]);
+  assert.deepEqual(area.parse(MOST, 0)(""), []);
 });
