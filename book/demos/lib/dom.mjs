@@ -162,12 +162,13 @@ export function setAttribute(element, name, value) {
   if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
 }
 
-/** Draw anew whenever an element's width changes. */
+/** Draw anew whenever an element's width changes; while it is hidden it has none. */
 export function onWidth(element, draw) {
   let width = 0;
   new ResizeObserver(() => {
-    if (element.clientWidth !== width) {
-      width = element.clientWidth;
+    const next = element.clientWidth;
+    if (next && next !== width) {
+      width = next;
       draw(width);
     }
   }).observe(element);

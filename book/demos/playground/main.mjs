@@ -12,7 +12,7 @@ import { ANOMALIES, area, cloud, MOST } from "./points.mjs";
 const { html, svg } = dom;
 const RATE = 5e-3; // Adam's, as in chapter 4
 const AT_ONCE = 200; // steps for readers who want nothing to move
-const BUDGET = 6; // ms of a frame for steps
+const BUDGET = 4; // ms of a frame for steps
 const MOST_STEPS = 2000;
 const CELL = 8;
 const COLLAPSED = 1e-3; // relative spread; chapter 4's collapsed networks are below it
@@ -111,9 +111,20 @@ function run() {
   const end = performance.now() + BUDGET;
   do step(1);
   while (performance.now() < end && taken < MOST_STEPS);
-  draw();
+  // A part a frame: all of them would take a phone longer than a frame has.
+  look();
+  turns[turn++ % turns.length]();
   requestAnimationFrame(run);
 }
+let turn = 0;
+const turns = [
+  () => drawPlane(),
+  () => drawCloud(widths.cloud),
+  () => {
+    drawLoss(widths.loss);
+    tell();
+  },
+];
 
 function pause() {
   running = false;
