@@ -13,6 +13,7 @@ executed from the top to the one that defines what is needed.
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import re
 from collections.abc import Callable
@@ -71,11 +72,10 @@ def steps(scores: NDArray[np.floating[Any]], unit: float) -> list[int]:
     return np.diff(whole, prepend=0).tolist()
 
 
-def origin(chapter: str) -> dict[str, Any]:
-    """Say how a file came about."""
-    return {"by": "book/demos/export.py", "of": f"book/{chapter}.ipynb"} | provenance(
-        torch.device("cpu")
-    )
+@functools.cache
+def origin() -> dict[str, Any]:
+    """Say where and when this ran; once, as what it writes changes the checkout."""
+    return {"by": "book/demos/export.py"} | provenance(torch.device("cpu"))
 
 
 def write_json(name: str, content: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def scores() -> None:
     chapter = "10-evaluation"
     names = names_of(chapter, "nearest")
     normal = names["labels"] == 0
-    content: dict[str, Any] = {"made": origin(chapter), "detectors": []}
+    content: dict[str, Any] = {"made": origin() | {"of": f"book/{chapter}.ipynb"}, "detectors": []}
     for name, found in (
         ("network", names["scores"][0]),
         ("nearest neighbor", names["nearest"]),
@@ -116,7 +116,7 @@ def points() -> None:
     write_json(
         "points.json",
         {
-            "made": origin(chapter),
+            "made": origin() | {"of": f"book/{chapter}.ipynb"},
             "moons": names["moons"][:50].round(2).tolist(),
             "cloud": cloud.round(2).tolist(),
         },
@@ -139,7 +139,7 @@ def digit() -> None:
     write_json(
         "digit.json",
         {
-            "made": origin(chapter),
+            "made": origin() | {"of": f"book/{chapter}.ipynb"},
             "threshold": detector.threshold_,
             "columns": COLUMNS,
             "chosen": chosen.tolist(),
@@ -164,6 +164,7 @@ def main() -> None:
     chosen = parser.parse_args().part or list(PARTS)
     if unknown := sorted(set(chosen) - set(PARTS)):
         parser.error(f"no such parts: {', '.join(unknown)}")
+    origin()
     for name in chosen:
         PARTS[name]()
 
