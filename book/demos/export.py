@@ -94,7 +94,8 @@ def scores() -> None:
     chapter = "10-evaluation"
     names = names_of(chapter, "nearest")
     normal = names["labels"] == 0
-    content: dict[str, Any] = {"made": origin() | {"of": f"book/{chapter}.ipynb"}, "detectors": []}
+    made = origin() | {"of": f"book/{chapter}.ipynb"}
+    content: dict[str, Any] = {"made": made, "detectors": []}
     for name, found in (
         ("network", names["scores"][0]),
         ("nearest neighbor", names["nearest"]),
