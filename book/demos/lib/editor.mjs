@@ -13,7 +13,7 @@ export const MARKS = {
 };
 export const markAt = (mark, x, y) => `M${x.toFixed(1)} ${y.toFixed(1)}${MARKS[mark]}`;
 
-/** A corner (x, y) of the plane and what belongs to it. */
+/** A plane with limits: its places, hundredths apart, and points as text for an address. */
 export function plane(low, high) {
   /** The nearest place, in hundredths, that the plane has. */
   const snap = (point) =>
