@@ -455,12 +455,13 @@ STOPS = (
     ("10  Evaluation", "SPT"),
     ("11  Reproducing the paper", ""),
     ("12  Adversarial examples", ""),
+    ("13  Promises", "P"),
     ("Questions", "P"),
 )
-PARTS = {1: "theory", 5: "training", 10: "evaluation"}
+PARTS = {1: "theory", 5: "training", 10: "evaluation", 13: "beyond"}
 
 
-@drawing(472)
+@drawing(500)
 def paths(d):
     """The chapters, and three ways through them."""
     lines = {
