@@ -130,6 +130,22 @@ export function everyFrame(draw) {
   };
 }
 
+/** Call a function at once, but not again before `pause` ms have passed; the last call counts. */
+export function rarely(tell, pause = 100) {
+  let resting = false;
+  let wanted = false;
+  return function call() {
+    wanted = resting;
+    if (resting) return;
+    resting = true;
+    tell();
+    setTimeout(() => {
+      resting = false;
+      if (wanted) call();
+    }, pause);
+  };
+}
+
 /**
  * A list of terms and values, which `show` changes: only what is new touches the page,
  * as its layout takes longer than most of what is computed.

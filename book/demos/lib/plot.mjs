@@ -1,5 +1,5 @@
 // Small charts in SVG, drawn for the width that they have: type keeps its size.
-import { setAttribute, svg } from "./dom.mjs";
+import { setAttribute, setText, svg } from "./dom.mjs";
 
 /** A scale from data to pixels, and back. */
 export function scale([low, high], [from, to], log = false) {
@@ -65,10 +65,28 @@ export function frame({ x, y, left, right, top, bottom, xticks, yticks, xlabel, 
 export const picture = (label, attributes = {}) =>
   svg("svg", { class: "demo-picture", role: "img", "aria-label": label, ...attributes });
 
-/** Give a picture its size in pixels, and its parts. */
+/**
+ * Give a picture its size in pixels, and its parts. Parts that it has already stay, and of
+ * others of the same kind only what is new changes: text that stays need not be laid out.
+ */
 export function compose(target, width, height, parts) {
   resize(target, width, height);
-  target.replaceChildren(...parts);
+  while (target.children.length > parts.length) target.lastChild.remove();
+  parts.forEach((part, k) => {
+    const old = target.children[k];
+    if (!old) target.append(part);
+    else if (old.tagName !== part.tagName || part.children.length) old.replaceWith(part);
+    else mend(old, part);
+  });
+}
+
+/** Make an element without children the same as another of its kind. */
+function mend(old, part) {
+  for (const { name } of [...old.attributes]) {
+    if (!part.hasAttribute(name)) old.removeAttribute(name);
+  }
+  for (const { name, value } of part.attributes) setAttribute(old, name, value);
+  setText(old, part.textContent);
 }
 
 /** Give a picture its size in pixels. */

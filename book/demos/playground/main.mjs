@@ -1,8 +1,9 @@
 // "Deep SVDD playground" (chapter 4): a small network learns, or collapses, in the page.
 import style from "../demo.css";
-import { region } from "../lib/contour.mjs";
+import { cut, trace } from "../lib/contour.mjs";
 import * as dom from "../lib/dom.mjs";
 import { editor, markAt } from "../lib/editor.mjs";
+import { fill, ground, stroke } from "../lib/ground.mjs";
 import { compose, path, picture, scale } from "../lib/plot.mjs";
 import { oneOf, settings, within } from "../lib/settings.mjs";
 import { auc } from "../roc/rates.mjs";
@@ -13,8 +14,9 @@ const { html, svg } = dom;
 const RATE = 5e-3; // Adam's, as in chapter 4
 const AT_ONCE = 200; // steps for readers who want nothing to move
 const BUDGET = 4; // ms of a frame for steps
+const TOLD = 10; // frames from one change of the numbers to the next
 const MOST_STEPS = 2000;
-const CELL = 8;
+const [FINE, COARSE] = [6, 12]; // pixels between scores that are computed; while it trains
 const COLLAPSED = 1e-3; // relative spread; chapter 4's collapsed networks are below it
 const DECAYS = [0, 1e-6, 1e-3, 3e-3, 0.01, 0.03, 0.1];
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
@@ -112,18 +114,16 @@ function run() {
   do step(1);
   while (performance.now() < end && taken < MOST_STEPS);
   // A part a frame: all of them would take a phone longer than a frame has.
-  look();
-  turns[turn++ % turns.length]();
+  if (turn % turns.length === 0) look();
+  turns[turn % turns.length]();
+  if (++turn % TOLD === 0) tell();
   requestAnimationFrame(run);
 }
 let turn = 0;
 const turns = [
-  () => drawPlane(),
-  () => drawCloud(widths.cloud),
-  () => {
-    drawLoss(widths.loss);
-    tell();
-  },
+  () => drawPlane(COARSE),
+  () => drawCloud(),
+  () => drawLoss(),
 ];
 
 function pause() {
@@ -282,11 +282,17 @@ const sheet = editor({
 
 // --- pictures -----------------------------------------------------------------------
 
-const sheetBox = html("div", {}, sheet.element);
 const cloudPicture = picture("Representations of the points, and the center.");
-const cloudBox = html("div", {}, cloudPicture);
 const lossPicture = picture("Loss and relative spread during training.");
-const lossBox = html("div", {}, lossPicture);
+const grounds = {
+  plane: ground(box, () => drawPlane()),
+  cloud: ground(box, () => drawCloud()),
+  loss: ground(box, () => drawLoss()),
+};
+const layered = (below, above) => html("div", { class: "demo-layers" }, below.element, above);
+const sheetBox = layered(grounds.plane, sheet.element);
+const cloudBox = layered(grounds.cloud, cloudPicture);
+const lossBox = layered(grounds.loss, lossPicture);
 const now = { scores: [] };
 
 /** Compute what is shown of the network as it is. */
@@ -311,8 +317,8 @@ function look() {
   });
 }
 
-function drawPlane() {
-  const { pxs, pys, xs, ys } = sheet.grid(CELL);
+function drawPlane(cell = FINE) {
+  const { pxs, pys, xs, ys } = sheet.grid(cell);
   const x = new Float64Array(2 * xs.length * ys.length);
   let next = 0;
   for (const v of ys) {
@@ -322,18 +328,32 @@ function drawPlane() {
     }
   }
   const scores = network.squaredDistances(represent(x), center);
-  const parts = [1, 4, 16].map((factor) => {
-    const { area: cells, line } = region(scores.map((s) => s - factor * now.r2), pxs, pys);
-    return factor === 1
-      ? [svg("path", { class: "region", d: cells }), svg("path", { class: "boundary-line", d: line })]
-      : [svg("path", { class: "level", d: line })];
+  const [region, ...levels] = [1, 4, 16].map((factor) => cut(scores, pxs, pys, factor * now.r2));
+  grounds.plane.paint((pen, colors) => {
+    const lines = new Path2D();
+    for (const level of levels) trace({ ...level, whole: [], shapes: [] }, { line: lines });
+    stroke(pen, lines, colors.muted, 1);
+    const paths = { area: new Path2D(), line: new Path2D() };
+    trace(region, paths);
+    pen.globalAlpha = 0.16;
+    fill(pen, paths.area, colors.normal);
+    pen.globalAlpha = 1;
+    stroke(pen, paths.line, colors.normal, 2);
   });
-  sheet.back.replaceChildren(...parts.flat());
 }
 
-function drawCloud(width) {
+function composeCloud(width) {
   const height = Math.min(width, 240);
-  const middle = [width / 2, height / 2];
+  const [x, y] = [width / 2, height / 2];
+  grounds.cloud.fit(width, height);
+  compose(cloudPicture, width, height, [
+    svg("rect", { class: "axis", x: 0.5, y: 0.5, width: width - 1, height: height - 1 }),
+    svg("path", { class: "cross", d: `M${x - 9} ${y}H${x + 9}M${x} ${y - 9}V${y + 9}` }),
+  ]);
+}
+
+function drawCloud() {
+  const [width, height] = sizeOf(cloudPicture);
   const unit = (Math.min(width, height) / 2 - 8) / frameOf;
   const inside = (v, size) => Math.min(Math.max(v, 6), size - 6);
   const marks = { disc: "", triangle: "" };
@@ -341,27 +361,27 @@ function drawCloud(width) {
     const [u, v] = [0, 1].map((axis) => now.z[2 * k + axis] - center[axis]);
     const mark = k < values.points.length ? "disc" : "triangle";
     marks[mark] += markAt(
-      mark, inside(middle[0] + unit * u, width), inside(middle[1] - unit * v, height),
+      mark, inside(width / 2 + unit * u, width), inside(height / 2 - unit * v, height),
     );
   }
-  const group = (name, d) => svg("g", { class: `sample ${name}` }, svg("path", { class: "mark", d }));
-  const [x, y] = middle;
-  const circle = Math.sqrt(now.r2) * unit;
-  compose(cloudPicture, width, height, [
-    svg("rect", { class: "axis", x: 0.5, y: 0.5, width: width - 1, height: height - 1 }),
-    svg("circle", { class: "boundary-line", cx: x, cy: y, r: Math.min(circle, 2 * width) }),
-    group("outside", marks.triangle),
-    group("is-normal", marks.disc),
-    svg("path", { class: "cross", d: `M${x - 9} ${y}H${x + 9}M${x} ${y - 9}V${y + 9}` }),
-  ]);
+  const circle = new Path2D();
+  circle.arc(width / 2, height / 2, Math.min(Math.sqrt(now.r2) * unit, 2 * width), 0, 2 * Math.PI);
+  grounds.cloud.paint((pen, colors) => {
+    stroke(pen, circle, colors.normal, 2);
+    fill(pen, new Path2D(marks.triangle), colors.anomaly);
+    fill(pen, new Path2D(marks.disc), colors.normal);
+  });
 }
 
-function drawLoss(width) {
+const sizeOf = (target) => [target.width.baseVal.value, target.height.baseVal.value];
+const lossScales = {};
+
+function composeLoss(width) {
   const height = 240;
   const [left, right, top, bottom] = [44, width - 10, 14, height - 32];
   const x = scale([1, MOST_STEPS], [left, right], true);
   const y = scale([1e-8, 100], [bottom, top], true);
-  const clip = (v) => y(Math.min(Math.max(v, 1e-8), 100));
+  Object.assign(lossScales, { x, y });
   const parts = [svg("path", { class: "axis", d: `M${left} ${top}V${bottom}H${right}` })];
   for (const [tick, name] of [[1, "1"], [10, "10"], [100, "100"], [1000, "1000"]]) {
     parts.push(svg("text", { x: x(tick), y: bottom + 14, "text-anchor": "middle" }, name));
@@ -370,13 +390,22 @@ function drawLoss(width) {
     parts.push(svg("text", { x: left - 6, y: y(tick) + 4, "text-anchor": "end" }, name));
     parts.push(svg("path", { class: "axis", d: `M${left} ${y(tick)}h-4` }));
   }
+  const title = { x: (left + right) / 2, y: bottom + 29, "text-anchor": "middle" };
+  grounds.loss.fit(width, height);
+  compose(lossPicture, width, height, [...parts, svg("text", title, "step")]);
+}
+
+function drawLoss() {
+  const { x, y } = lossScales;
   const at = history.steps.map(x);
-  parts.push(
-    svg("path", { class: "curve", d: path(at, history.loss.map(clip)) }),
-    svg("path", { class: "spread", d: path(at, history.spread.map(clip)) }),
-    svg("text", { x: (left + right) / 2, y: bottom + 29, "text-anchor": "middle" }, "step"),
-  );
-  compose(lossPicture, width, height, parts);
+  const curve = (heights) =>
+    new Path2D(path(at, heights.map((v) => y(Math.min(Math.max(v, 1e-8), 100)))));
+  grounds.loss.paint((pen, colors) => {
+    stroke(pen, curve(history.loss), colors.curve, 2.2);
+    pen.setLineDash([6, 3]);
+    stroke(pen, curve(history.spread), colors.support, 2.2);
+    pen.setLineDash([]);
+  });
 }
 
 // --- numbers ------------------------------------------------------------------------
@@ -420,25 +449,25 @@ function tell() {
 // --- together -----------------------------------------------------------------------
 
 const verdict = html("strong", { class: "demo-verdict" });
-const widths = {};
 function measure() {
   sheet.fit(sheetBox.clientWidth);
-  widths.cloud = cloudBox.clientWidth;
-  widths.loss = lossBox.clientWidth;
+  grounds.plane.fit(...sheet.size);
+  composeCloud(cloudBox.clientWidth);
+  composeLoss(lossBox.clientWidth);
 }
 
 function draw() {
   look();
   drawPlane();
   sheet.draw();
-  drawCloud(widths.cloud);
-  drawLoss(widths.loss);
+  drawCloud();
+  drawLoss();
   tell();
 }
 const drawSoon = dom.everyFrame(draw);
 
 const titled = (text, part) => html("figure", { class: "demo-figure" }, part, html("figcaption", {}, ...text));
-const stroke = (name, d) =>
+const sample = (name, d) =>
   svg("svg", { class: "demo-key", viewBox: "0 0 20 10", "aria-hidden": "true" }, svg("path", { class: name, d }));
 stage.append(
   presets,
@@ -469,7 +498,7 @@ stage.append(
     { class: "demo-pair" },
     titled(["The representations about the center; the frame stays as it was at step 0"], cloudBox),
     titled(
-      [stroke("curve", "M0 5H20"), " loss and ", stroke("spread", "M0 5H20"), " relative spread"],
+      [sample("curve", "M0 5H20"), " loss and ", sample("spread", "M0 5H20"), " relative spread"],
       lossBox,
     ),
   ),

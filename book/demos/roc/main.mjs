@@ -285,6 +285,8 @@ function averagePrecisionNow() {
   return known.value;
 }
 
+const tellSoon = dom.rarely(tell);
+
 // --- together -----------------------------------------------------------------------
 
 let width = 0;
@@ -312,7 +314,7 @@ const draw = dom.everyFrame(() => {
     point: [tpr, rates.precision(values.pi, tpr, fpr)],
     chance: [[0, 1], [values.pi, values.pi]],
   });
-  tell();
+  tellSoon();
 });
 
 function change(next) {

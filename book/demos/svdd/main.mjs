@@ -1,10 +1,11 @@
 // "Kernel SVDD" (chapter 2): points under the hand, the exact solution at once.
 import style from "../demo.css";
 import data from "../data/points.json";
-import { region } from "../lib/contour.mjs";
+import { cut, trace } from "../lib/contour.mjs";
 import * as dom from "../lib/dom.mjs";
 import { editor, markAt } from "../lib/editor.mjs";
-import { compose, picture, scale } from "../lib/plot.mjs";
+import { fill, ground, stroke } from "../lib/ground.mjs";
+import { compose, path, picture, scale } from "../lib/plot.mjs";
 import { oneOf, settings, within } from "../lib/settings.mjs";
 import { area, MOST, ring } from "./points.mjs";
 import { dualityGap, fit, gaussian, inner, margins, placeOf } from "./solver.mjs";
@@ -105,47 +106,69 @@ const presets = html(
 // --- pictures -----------------------------------------------------------------------
 
 const weights = picture("Weight of each point against its squared distance from the center.");
-const sheetBox = html("div", { class: "demo-wide" }, sheet.element);
-const weightsBox = html("div", {}, weights);
-const group = (kind, d) => svg("g", { class: `sample ${kind}` }, svg("path", { class: "mark", d }));
+const grounds = { plane: ground(box, () => drawRegion()), weights: ground(box, () => drawWeights()) };
+const layered = (below, above) => html("div", { class: "demo-layers" }, below.element, above);
+const sheetBox = layered(grounds.plane, sheet.element);
+const weightsBox = layered(grounds.weights, weights);
 
 function drawRegion() {
   const { pxs, pys, xs, ys } = sheet.grid(CELL);
   const bend = values.kernel === "linear" ? null : values.gamma;
-  const cut = region(margins(solution, values.points, bend, xs, ys), pxs, pys);
-  sheet.back.replaceChildren(
-    svg("path", { class: "region", d: cut.area }),
-    svg("path", { class: "boundary-line", d: cut.line }),
-  );
+  const paths = { area: new Path2D(), line: new Path2D() };
+  trace(cut(margins(solution, values.points, bend, xs, ys), pxs, pys), paths);
+  grounds.plane.paint((pen, colors) => {
+    pen.globalAlpha = 0.16;
+    fill(pen, paths.area, colors.normal);
+    pen.globalAlpha = 1;
+    stroke(pen, paths.line, colors.normal, 2);
+  });
 }
 
-function drawWeights(width) {
+const frame = {};
+function composeWeights(width) {
   const height = 150;
   const [left, right, top, bottom] = [12, width - 34, 26, height - 34];
+  Object.assign(frame, { left, right, top, bottom });
+  grounds.weights.fit(width, height);
+  compose(weights, width, height, [
+    svg("path", { class: "axis", d: `M${left} ${top}V${bottom}H${right}` }),
+    svg("path", { class: "chance", d: `M${left} ${top}H${right}` }),
+    svg("text", { x: right + 4, y: top + 4 }, "C"),
+    svg("text", { x: right + 4, y: bottom + 4 }, "0"),
+    svg("text", { x: left, y: 10 }, "weight"),
+    svg("text", { x: right, y: bottom + 20, "text-anchor": "end" }, "squared distance from the center"),
+  ]);
+}
+
+function drawWeights() {
+  const { left, right, top, bottom } = frame;
   const { d2, alpha, r2, C } = solution;
   const [least, most] = [Math.min(...d2, r2), Math.max(...d2, r2)];
   const spare = (most - least || 1) / 12;
   const across = scale([least - spare, most + spare], [left, right]);
   const up = scale([0, C], [bottom, top]);
-  const parts = [
-    svg("path", { class: "axis", d: `M${left} ${top}V${bottom}H${right}` }),
-    svg("path", { class: "chance", d: `M${left} ${up(C)}H${right}` }),
-    svg("text", { x: right + 4, y: up(C) + 4 }, "C"),
-    svg("text", { x: right + 4, y: bottom + 4 }, "0"),
-    svg("path", { class: "chance", d: `M${across(r2)} ${top - 8}V${bottom}` }),
-    svg("text", { x: across(r2), y: top - 12, "text-anchor": "middle" }, "R²"),
-    svg("text", { x: left, y: 10 }, "weight"),
-    svg("text", { x: right, y: bottom + 20, "text-anchor": "end" }, "squared distance from the center"),
-  ];
   const marks = { inside: "", boundary: "", outside: "" };
+  let chosen = "";
   d2.forEach((d, k) => {
     const where = placeOf(solution, k);
     const mark = markAt(MARK[where], across(d), up(alpha[k]));
-    if (k === sheet.chosen) parts.push(group(`${where} chosen`, mark));
-    else marks[where] += mark;
+    marks[where] += mark;
+    if (k === sheet.chosen) chosen = mark;
   });
-  for (const [where, d] of Object.entries(marks)) parts.push(group(where, d));
-  compose(weights, width, height, parts);
+  const limit = new Path2D(path([across(r2), across(r2)], [top - 8, bottom]));
+  grounds.weights.paint((pen, colors) => {
+    pen.setLineDash([4, 4]);
+    stroke(pen, limit, colors.muted, 1);
+    pen.setLineDash([]);
+    pen.font = `12px ${getComputedStyle(box).fontFamily}`;
+    pen.textAlign = "center";
+    pen.fillStyle = colors.text;
+    pen.fillText("R²", across(r2), top - 12);
+    fill(pen, new Path2D(marks.inside), colors.muted);
+    fill(pen, new Path2D(marks.boundary), colors.support);
+    fill(pen, new Path2D(marks.outside), colors.anomaly);
+    stroke(pen, new Path2D(chosen), colors.text, 2);
+  });
 }
 
 // --- numbers ------------------------------------------------------------------------
@@ -168,19 +191,21 @@ function tell() {
   spoken.say(`${outside} of ${n} points outside, ${support} support vectors.`);
 }
 
+const tellSoon = dom.rarely(tell);
+
 // --- together -----------------------------------------------------------------------
 
-let beside = 0;
 function measure() {
   sheet.fit(sheetBox.clientWidth);
-  beside = weightsBox.clientWidth;
+  grounds.plane.fit(...sheet.size);
+  composeWeights(weightsBox.clientWidth);
 }
 
 function draw() {
   drawRegion();
   sheet.draw();
-  drawWeights(beside);
-  tell();
+  drawWeights();
+  tellSoon();
 }
 
 const solveNow = () => {

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { region } from "../../../book/demos/lib/contour.mjs";
 import { area, MOST, ring } from "../../../book/demos/svdd/points.mjs";
 import {
   dualityGap, fit, gaussian, inner, margins, matrix, placeOf, solve,
@@ -75,37 +74,6 @@ test("the grid has the scores of the kernel", () => {
     points.forEach((p, k) => (score -= 2 * found.alpha[k] * kernel(z, p)));
     near(grid[3], score - found.r2);
   }
-});
-
-test("a circle's region has its area, and its line its length", () => {
-  const ticks = Float64Array.from({ length: 41 }, (_, k) => k);
-  const values = [];
-  for (const v of ticks) for (const u of ticks) values.push(Math.hypot(u - 20, v - 20) - 12);
-  const { area: cells, line } = region(values, ticks, ticks);
-  let covered = 0;
-  for (const part of cells.match(/M[^M]+/g)) {
-    const numbers = part.match(/[\d.]+/g).map(Number);
-    let corners = [];
-    if (part.includes("H")) {
-      const [x0, y0, x1, y1] = numbers;
-      corners = [[x0, y0], [x1, y0], [x1, y1], [x0, y1]];
-    } else {
-      for (let k = 0; k < numbers.length; k += 2) corners.push([numbers[k], numbers[k + 1]]);
-    }
-    let twice = 0;
-    corners.forEach(([a, b], k) => {
-      const [c, d] = corners[(k + 1) % corners.length];
-      twice += a * d - c * b;
-    });
-    covered += Math.abs(twice) / 2;
-  }
-  near(covered / (Math.PI * 144), 1, 0.01);
-  let length = 0;
-  for (const part of line.match(/M[^M]+/g)) {
-    const [a, b, c, d] = part.match(/[\d.]+/g).map(Number);
-    length += Math.hypot(a - c, b - d);
-  }
-  near(length / (2 * Math.PI * 12), 1, 0.02);
 });
 
 test("points survive the way through an address", () => {
