@@ -4,6 +4,7 @@
     python book/demos/export.py scores           chapter 10: scores of two detectors
     python book/demos/export.py points           chapter 2: moons, cloud
     python book/demos/export.py digit            quick start: the network, and threes
+    python book/demos/export.py seeds            chapter 7: distances by five seeds
 
 The files go to ``book/demos/data`` with how they were made: versions, settings, date.
 Nothing that is trained here is trained otherwise than in the chapter, whose cells are
@@ -25,6 +26,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors.numpy import save_file
 
 from deepsvdd.files import atomic_write
 from deepsvdd.reproduction.provenance import provenance
@@ -149,10 +151,42 @@ def digit() -> None:
     )
 
 
+def seeds() -> None:
+    """Write what chapter 7's networks make of its test images, at three stages.
+
+    Distances from the center over their mean on the training images (``units``), as
+    whole numbers of ``unit``; a row for each seed, normal images first.
+    """
+    chapter = "07-one-class"
+    names = names_of(chapter, "left_over")
+    order = np.argsort(names["y_test"], kind="stable")
+    spheres = {
+        "untrained": [names["untrained"](seed) for seed in names["SEEDS"]],
+        "pretrained": [
+            names["train"](seed, names["NOTHING"]) for seed in names["SEEDS"]
+        ],
+        "trained": names["usual"],
+    }
+    tensors, stages = {}, []
+    for name, members in spheres.items():
+        d = np.array([names["normalized"](m, names["x_test"]) for m in members])
+        unit = float(d.max()) / (2**16 - 1)
+        tensors[name] = np.rint(d[:, order] / unit).astype(np.uint16)
+        units = [float(f"{member.mean_distance:.6g}") for member in members]
+        stages.append({"name": name, "unit": unit, "units": units})
+    made = origin() | {"of": f"book/{chapter}.ipynb"}
+    normal = int((names["y_test"] == 0).sum())
+    kept = {"made": made, "normal": normal, "stages": stages}
+    DATA.mkdir(exist_ok=True)
+    with atomic_write(DATA / "seeds.safetensors") as temporary:
+        save_file(tensors, temporary, {"metadata": json.dumps(kept)})
+
+
 PARTS: dict[str, Callable[[], None]] = {
     "scores": scores,
     "points": points,
     "digit": digit,
+    "seeds": seeds,
 }
 
 

@@ -3,7 +3,7 @@
 // Two convolutions and a matrix with 7,272 weights: the code below is two kilobytes, and
 // agrees with PyTorch to a millionth of the score. A runtime for any network, such as
 // onnxruntime-web, would bring 14 MB for the same numbers.
-import { parse } from "./safetensors.mjs";
+import { parse } from "../lib/safetensors.mjs";
 
 export const SIDE = 28;
 const KERNEL = 5;

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import * as network from "../../../book/demos/digit/network.mjs";
-import { parse as parseFile } from "../../../book/demos/digit/safetensors.mjs";
+import { parse as parseFile } from "../../../book/demos/lib/safetensors.mjs";
 import { GRID, parse, PRESETS, raster, write } from "../../../book/demos/digit/strokes.mjs";
 
 const bytes = readFileSync(new URL("../../../book/demos/data/threes.safetensors", import.meta.url));

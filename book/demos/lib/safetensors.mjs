@@ -1,4 +1,6 @@
-// The detector's file, as DeepSVDD.save writes it: tensors by name, and settings.
+// Files as DeepSVDD.save writes them: tensors by name, and settings.
+
+const NUMBERS = { F32: [Float32Array, 4, "getFloat32"], U16: [Uint16Array, 2, "getUint16"] };
 
 /** Read a safetensors file (bytes): {tensors: {name: {shape, values}}, metadata}. */
 export function parse(bytes) {
@@ -8,10 +10,11 @@ export function parse(bytes) {
   const { __metadata__: kept = {}, ...entries } = JSON.parse(text);
   const tensors = {};
   for (const [name, { dtype, shape, data_offsets: [from, to] }] of Object.entries(entries)) {
-    if (dtype !== "F32") continue; // counters of batches
-    const values = new Float32Array((to - from) / 4);
+    if (!(dtype in NUMBERS)) continue; // counters of batches
+    const [List, size, get] = NUMBERS[dtype];
+    const values = new List((to - from) / size);
     for (let k = 0; k < values.length; k++) {
-      values[k] = view.getFloat32(8 + length + from + 4 * k, true);
+      values[k] = view[get](8 + length + from + size * k, true);
     }
     tensors[name] = { shape, values };
   }
