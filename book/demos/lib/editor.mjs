@@ -151,6 +151,8 @@ export function editor({ area, label, points, look, move, add, remove, say }) {
       focus();
       event.preventDefault(); // else the page would select its text
     });
+    // The page would scroll: browsers take no note of touch-action in parts of an SVG.
+    point.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
     point.addEventListener("pointermove", (event) => {
       if (point.hasPointerCapture(event.pointerId)) move(index(), area.snap(under(event)));
     });
