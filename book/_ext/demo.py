@@ -4,9 +4,11 @@ The argument names a folder of ``book/demos``, whose ``main.mjs`` is the program
 text of the directive says what to try. The page has a button for it: the page's script
 (``_static/demos.js``) loads the program when the reader presses it, or when the page's
 address has settings for it. ``make vendor`` bundles the programs. Without a script and
-on paper the text remains; readers' notebooks have it with a link to the page.
+on paper the text remains; readers' notebooks have it with a picture, which
+``book/figures/live.py`` takes, and a link to the page.
 """
 
+import json
 from html import escape
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +18,7 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+PICTURES = "figures/live"
 FOLDER = "vendor/demos"  # in the site; the build copies it from _extra
 
 
@@ -45,6 +48,7 @@ class Demo(SphinxDirective):
         address = urljoin(self.config.html_baseurl, page)
         head = f"{title} " if title.endswith(("?", "!")) else f"{title}. "
         container = nodes.container(classes=["demo"], ids=[f"demo-{name}"])
+        container["picture"] = self.picture(name)
         container += nodes.paragraph("", "", nodes.strong(text=head))
         text = self.parse_text_to_nodes("\n".join(self.content))
         if not isinstance(text[0], nodes.paragraph):
@@ -62,6 +66,14 @@ class Demo(SphinxDirective):
             part="demo",
         )
         return [container]
+
+    def picture(self, name):
+        """Return (alt, uri) of the picture for readers' notebooks; None without one."""
+        folder = Path(self.env.srcdir, PICTURES)
+        texts = folder / "alt.json"
+        self.env.note_dependency(str(texts))
+        said = json.loads(texts.read_text("utf-8")) if texts.exists() else {}
+        return (said[name], f"{PICTURES}/{name}.png") if name in said else None
 
 
 def setup(app):

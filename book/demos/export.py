@@ -14,6 +14,7 @@ executed from the top to the one that defines what is needed.
 from __future__ import annotations
 
 import argparse
+import ast
 import functools
 import json
 import re
@@ -66,6 +67,35 @@ def names_of(chapter: str, wanted: str) -> dict[str, Any]:
         if wanted in names:
             return names
     raise SystemExit(f"no cell of {chapter} binds {wanted}")
+
+
+def define(names: dict[str, Any], chapter: str, wanted: set[str]) -> None:
+    """Add what a chapter's later cells define, without running the rest of them.
+
+    Parameters
+    ----------
+    names : dict
+        Names that are bound; the wanted ones are added.
+    chapter : str
+        Name of the notebook.
+    wanted : set of str
+        Functions, or variables that one assignment binds.
+    """
+    for cell in nbformat.read(BOOK / f"{chapter}.ipynb", as_version=4).cells:
+        if cell.cell_type != "code" or cell.metadata.get("tags"):
+            continue
+        for node in ast.parse(re.sub(r"^%.*$", "", cell.source, flags=re.M)).body:
+            bound = (
+                {node.name}
+                if isinstance(node, ast.FunctionDef)
+                else {
+                    target.id
+                    for target in getattr(node, "targets", ())
+                    if isinstance(target, ast.Name)
+                }
+            )
+            if bound & wanted:
+                exec(ast.unparse(node), names)
 
 
 def steps(scores: NDArray[np.floating[Any]], unit: float) -> list[int]:
@@ -158,20 +188,21 @@ def seeds() -> None:
     whole numbers of ``unit``; a row for each seed, normal images first.
     """
     chapter = "07-one-class"
-    names = names_of(chapter, "left_over")
+    names = names_of(chapter, "ONE_CYCLE")
+    define(names, chapter, {"NOTHING", "untrained", "normalized"})
+    train, chosen = names["train"], names["SEEDS"]
     order = np.argsort(names["y_test"], kind="stable")
     spheres = {
-        "untrained": [names["untrained"](seed) for seed in names["SEEDS"]],
-        "pretrained": [
-            names["train"](seed, names["NOTHING"]) for seed in names["SEEDS"]
-        ],
-        "trained": names["usual"],
+        "untrained": [names["untrained"](seed) for seed in chosen],
+        "pretrained": [train(seed, names["NOTHING"]) for seed in chosen],
+        "trained": [train(seed, names["ONE_CYCLE"]) for seed in chosen],
     }
     tensors, stages = {}, []
     for name, members in spheres.items():
         d = np.array([names["normalized"](m, names["x_test"]) for m in members])
         unit = float(d.max()) / (2**16 - 1)
-        tensors[name] = np.rint(d[:, order] / unit).astype(np.uint16)
+        whole = np.rint(d[:, order] / unit).astype(np.uint16)
+        tensors[name] = np.ascontiguousarray(whole)  # save_file takes no note of strides
         units = [float(f"{member.mean_distance:.6g}") for member in members]
         stages.append({"name": name, "unit": unit, "units": units})
     made = origin() | {"of": f"book/{chapter}.ipynb"}

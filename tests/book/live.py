@@ -14,8 +14,10 @@ PAGES = {
     "svdd": "02-kernel-svdd",
     "digit": "quickstart",
     "playground": "04-collapse",
+    "seeds": "07-one-class",
 }
 MODEL = DEMOS / "data/threes.safetensors"
+SEEDS = DEMOS / "data/seeds.safetensors"
 
 
 def data(name):

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors import safe_open
 from sklearn import svm
 from torch import nn
 
 from deepsvdd.core import metrics, objectives
 from tests import ROOT
 from tests.book import cells_of, live, source_of, text_of
-from tests.book.live import DEMOS, DIGIT, MODEL, PAGES, POINTS
+from tests.book.live import DEMOS, DIGIT, MODEL, PAGES, POINTS, SEEDS
 
 TESTS = ROOT / "tests/book/demos"
 
@@ -170,6 +171,70 @@ def test_weights_are_those_of_scikit_learn(ask):
     alpha = np.zeros(len(x))
     alpha[machine.support_] = machine.dual_coef_[0] * ours["C"]
     np.testing.assert_allclose(ours["alpha"], alpha, atol=1e-5)
+
+
+# --- the luck of the seed: chapter 7 --------------------------------------------------
+
+
+# In points: what the chapter printed has one digit, and other numbers of threads round
+# the sums of a training otherwise.
+ROUNDED = 0.25
+
+
+@pytest.fixture(scope="module")
+def distances():
+    """The committed distances by stage, in each network's unit; and the units."""
+    with safe_open(SEEDS, "numpy") as file:
+        kept = json.loads(file.metadata()["metadata"])
+        assert kept["made"]["of"] == "book/07-one-class.ipynb"
+        found = {
+            one["name"]: (one["unit"] * file.get_tensor(one["name"]), one["units"])
+            for one in kept["stages"]
+        }
+    labels = (np.arange(3334) >= kept["normal"]).astype(int)
+    return found, labels
+
+
+@pytest.mark.parametrize("stage", ["untrained", "pretrained", "trained"])
+def test_the_distances_are_the_chapters(distances, stage):
+    """Mean and standard deviation of the seeds' AUCs are those that it printed."""
+    found, labels = distances
+    assert labels.sum() == 2991
+    aucs = [100 * metrics.roc_auc(labels, d) for d in found[stage][0]]
+    pattern = rf"^{stage} +mean ([\d.]+) %, std ([\d.]+) %$"
+    mean, std = map(float, printed("07-one-class", pattern))
+    assert np.mean(aucs) == pytest.approx(mean, abs=ROUNDED)
+    assert np.std(aucs, ddof=1) == pytest.approx(std, abs=ROUNDED)
+
+
+def test_ensembles_of_the_page_are_the_chapters(distances):
+    found, labels = distances
+    d, units = found["trained"]
+    averaged = 100 * metrics.roc_auc(labels, d.mean(axis=0))
+    said = printed("07-one-class", r"^five averaged +([\d.]+) %$")
+    assert averaged == pytest.approx(float(said), abs=ROUNDED)
+    plain = (d * np.array(units)[:, None] * np.array([[10], *[[1]] * 4])).mean(axis=0)
+    said = printed("07-one-class", r"^plain +mean: AUC ([\d.]+) %$")
+    assert 100 * metrics.roc_auc(labels, plain) == pytest.approx(float(said), abs=ROUNDED)
+
+
+@pytest.mark.parametrize("members", [[0], [1, 3], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("way", ["own", "plain", "tenfold"])
+@pytest.mark.parametrize("stage", ["untrained", "trained"])
+def test_aucs_of_ensembles_are_pythons(ask, distances, stage, members, way):
+    found, labels = distances
+    d, units = found[stage]
+    first = [10 if way == "tenfold" else 1, 1, 1, 1, 1]
+    weights = np.ones(5) if way == "own" else np.array(units) * first
+    scores = (weights[:, None] * d)[members].mean(axis=0)
+    ours = ask(
+        "seeds/ensemble.mjs", "summary", {"file": str(SEEDS)}, stage, members, way
+    )
+    # Of whole numbers, some means are equal but for their rounding.
+    assert ours["auc"] == pytest.approx(metrics.roc_auc(labels, scores), abs=1e-5)
+    own = d[members][:, labels == 0]
+    left = own.mean(axis=0).var(ddof=1) / own.var(axis=1, ddof=1).mean()
+    assert ours["varianceLeft"] == pytest.approx(left, rel=1e-9)
 
 
 # --- draw a digit: quick start --------------------------------------------------------

@@ -1,9 +1,11 @@
 """The book's live parts in a browser: how readers use them, and what they see."""
 
+import json
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import ROOT
 from tests.book import cells_of, live, source_of
@@ -255,6 +257,43 @@ def test_the_nu_property_can_be_watched_and_linked_to(page, site):
     assert facts(start(page, site, "svdd", query)) == said
 
 
+def test_members_are_picked_by_keys_and_linked_to(page, site):
+    box = start(page, site, "seeds")
+    alone = number(facts(box)["AUC of the ensemble"])
+    members = box.get_by_role("checkbox")
+    assert members.count() == 5
+    assert page.evaluate("document.activeElement.matches('.demo-member')")
+    page.keyboard.press("Space")  # the last one has to stay
+    assert members.first.is_checked()
+    for _ in range(4):
+        page.keyboard.press("Tab")
+        page.keyboard.press("Space")
+        page.wait_for_timeout(100)
+    said = facts(box)
+    together = number(said["AUC of the ensemble"])
+    assert together > alone + 2
+    assert together > number(said["Best of the five, picked by labels"])
+    assert number(said["Variance left, normal images"]) < 90
+    box.get_by_label("Distances").select_option("tenfold")
+    page.wait_for_timeout(100)
+    assert number(facts(box)["AUC of the ensemble"]) < together
+    box.get_by_label("Networks").select_option("untrained")
+    members.nth(1).uncheck()
+    page.wait_for_timeout(600)
+    said = facts(box)
+    query = page.evaluate("location.search")
+    assert query == "?seeds.stage=untrained&seeds.members=0234&seeds.units=tenfold"
+    again = start(page, site, "seeds", query)
+    assert facts(again) == said
+    assert [again.get_by_role("checkbox").nth(k).is_checked() for k in range(5)] == [
+        *(True, False, True, True, True)
+    ]
+    box.get_by_role("button", name="All five").click()
+    page.wait_for_timeout(100)
+    assert members.nth(1).is_checked()
+    assert page.problems == []
+
+
 STROKES = (
     ((80, 70), (140, 45), (200, 80), (150, 125)),
     ((150, 125), (215, 170), (150, 235), (75, 205)),
@@ -471,6 +510,43 @@ def test_nothing_moves_for_readers_who_want_no_motion(browser, site):
         assert box.get_by_role("button", name="Pause").count() == 0
 
 
+@pytest.mark.parametrize("name", ["svdd", "playground"])
+def test_points_are_dragged_and_added_by_a_finger(browser, site, name):
+    touch = {"has_touch": True, "is_mobile": True, "viewport": PHONE}
+    with watched(browser, site, **touch) as page:
+        box = start(page, site, name)
+        sheet = box.locator(".demo-plane")
+        sheet.scroll_into_view_if_needed()
+        points = sheet.get_by_role("button")
+        n = points.count()
+        place = sheet.bounding_box()
+        page.touchscreen.tap(place["x"] + place["width"] - 20, place["y"] + 20)
+        assert points.count() == n + 1
+        point = points.nth(n)
+        before = point.bounding_box()
+        scrolled = page.evaluate("scrollY")
+        finger = page.context.new_cdp_session(page)
+
+        def touched(kind, *at):
+            spots = [{"x": x, "y": y} for x, y in at]
+            finger.send(
+                "Input.dispatchTouchEvent", {"type": kind, "touchPoints": spots}
+            )
+
+        x, y = (before[a] + before[b] / 2 for a, b in (("x", "width"), ("y", "height")))
+        touched("touchStart", (x, y))
+        for k in range(1, 6):
+            touched("touchMove", (x - 12 * k, y + 12 * k))
+        touched("touchEnd")
+        page.wait_for_timeout(300)
+        after = point.bounding_box()
+        assert after["x"] - before["x"] == pytest.approx(-60, abs=3)
+        assert after["y"] - before["y"] == pytest.approx(60, abs=3)
+        assert page.evaluate("scrollY") == scrolled  # a drag does not scroll the page
+        assert points.count() == n + 1
+        assert page.problems == []
+
+
 # --- elsewhere -----------------------------------------------------------------------
 
 
@@ -482,6 +558,20 @@ def test_readers_notebooks_link_to_the_live_page(built, name):
     notebook = built / f"notebooks/{page}.ipynb"
     text = "\n".join(map(source_of, cells_of(notebook, "markdown")))
     assert re.search(rf"\[Try it in the book\]\([^)]+/{page}.html#demo-{name}\)", text)
+    address = rf"https://\S+/raw/main/book/figures/live/{name}\.png"
+    (alt,) = re.findall(rf"^!\[(.+)\]\({address}\)$", text, re.MULTILINE)
+    assert len(alt) > 50
+
+
+def test_every_demo_has_a_picture_for_notebooks():
+    folder = ROOT / "book/figures/live"
+    assert {path.stem for path in folder.glob("*.png")} == set(PAGES)
+    assert set(json.loads((folder / "alt.json").read_text("utf-8"))) == set(PAGES)
+    for path in folder.glob("*.png"):
+        assert path.stat().st_size <= 40_000
+        with Image.open(path) as picture:
+            assert picture.width >= 500
+            assert len(picture.convert("RGB").getcolors()) > 10  # something is drawn
 
 
 @pytest.mark.parametrize(

@@ -183,6 +183,10 @@ class Plain:
         text = self.blocks(node.children, inside)
         if "demo" in node["classes"]:
             place = f"{self.place.address}#{node['ids'][0]}"
+            if node.get("picture"):
+                alt, uri = node["picture"]
+                image = nodes.image(uri=uri, alt=alt)
+                text += "\n\n" + self.block_image(image, inside)
             text += f"\n\n[Try it in the book]({place}): there it is live."
         return text
 

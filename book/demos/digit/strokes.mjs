@@ -94,6 +94,6 @@ const FISH = [[28, 40], [50, 64], [72, 64], [88, 52], [72, 40], [50, 40], [28, 6
 export const PRESETS = {
   three: [scaled(THREE)],
   mirrored: [scaled(THREE.map(([x, y]) => [108 - x, y]))],
-  hole: [scaled([...THREE.slice(0, 3), [71, 36]]), scaled([[53, 53.5], [50, 54], ...THREE.slice(6)])],
+  hole: [scaled([...THREE.slice(0, 3), [69, 31]]), scaled([[50, 54], ...THREE.slice(6)])],
   fish: [scaled(FISH)],
 };
