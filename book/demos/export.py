@@ -202,7 +202,8 @@ def seeds() -> None:
         d = np.array([names["normalized"](m, names["x_test"]) for m in members])
         unit = float(d.max()) / (2**16 - 1)
         whole = np.rint(d[:, order] / unit).astype(np.uint16)
-        tensors[name] = np.ascontiguousarray(whole)  # save_file takes no note of strides
+        # In order: save_file takes no note of strides.
+        tensors[name] = np.ascontiguousarray(whole)
         units = [float(f"{member.mean_distance:.6g}") for member in members]
         stages.append({"name": name, "unit": unit, "units": units})
     made = origin() | {"of": f"book/{chapter}.ipynb"}

@@ -215,7 +215,8 @@ def test_ensembles_of_the_page_are_the_chapters(distances):
     assert averaged == pytest.approx(float(said), abs=ROUNDED)
     plain = (d * np.array(units)[:, None] * np.array([[10], *[[1]] * 4])).mean(axis=0)
     said = printed("07-one-class", r"^plain +mean: AUC ([\d.]+) %$")
-    assert 100 * metrics.roc_auc(labels, plain) == pytest.approx(float(said), abs=ROUNDED)
+    together = 100 * metrics.roc_auc(labels, plain)
+    assert together == pytest.approx(float(said), abs=ROUNDED)
 
 
 @pytest.mark.parametrize("members", [[0], [1, 3], [0, 1, 2, 3, 4]])
