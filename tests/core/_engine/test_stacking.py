@@ -19,7 +19,7 @@ from deepsvdd import (
     train_hypersphere,
     train_hyperspheres,
 )
-from deepsvdd import estimator as estimator_module
+from deepsvdd import estimator as detector_module
 from deepsvdd.core._engine.checkpoints import Checkpoint
 from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.core._engine.stacking import Stack
@@ -148,7 +148,7 @@ def test_members_trained_at_once_score_as_members_trained_in_turn(
         "random_state": 5,
     }
     in_turn = DeepSVDD(**settings).fit(x)
-    monkeypatch.setattr(estimator_module, "trains_at_once", lambda device: True)
+    monkeypatch.setattr(detector_module, "trains_at_once", lambda device: True)
     at_once = DeepSVDD(**settings).fit(x)
     np.testing.assert_allclose(
         at_once.anomaly_score(threes.x_test[:300]),
@@ -162,7 +162,7 @@ def test_members_trained_at_once_score_as_members_trained_in_turn(
 
 
 def test_warm_start_at_once_keeps_the_centers_that_there_are(monkeypatch):
-    monkeypatch.setattr(estimator_module, "trains_at_once", lambda device: True)
+    monkeypatch.setattr(detector_module, "trains_at_once", lambda device: True)
     x = random(60, 5).double().numpy()
     settings = {"recipe": RECIPE, "pretrain": False, "random_state": 0}
     detector = DeepSVDD("mlp", n_members=2, warm_start=True, **settings).fit(x)
