@@ -19,7 +19,7 @@ from deepsvdd import (
     train_hypersphere,
     train_hyperspheres,
 )
-from deepsvdd import estimator as detector_module
+from deepsvdd.core import detector as detector_module
 from deepsvdd.core._engine.checkpoints import Checkpoint
 from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.core._engine.stacking import Stack
