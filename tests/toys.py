@@ -310,3 +310,16 @@ BROKEN_TEXTS = {
     "a number of 5000 digits": '{"seed": ' + 5000 * "9" + "}",
     "not UTF-8": b'{"dataset": "\xff"}',
 }
+
+
+class Streamed(torch.utils.data.Dataset):
+    """Images that come one by one, as from a disk."""
+
+    def __init__(self, images):
+        self.images = images
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index]

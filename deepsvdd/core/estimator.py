@@ -18,7 +18,6 @@ from deepsvdd.core.known import NOTHING
 from deepsvdd.core.model_file import rebuilt_member
 from deepsvdd.core.model_tar import read_model_tar
 from deepsvdd.core.recipes import Recipe, get_recipe
-from deepsvdd.core.scoring import threshold_between as threshold_between
 
 
 class DeepSVDD(Detector):

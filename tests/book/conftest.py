@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests import PATIENCE, ROOT
+from tests.book import live
 
 sys.path.insert(0, str(ROOT / "book"))
 import browser as browsers
@@ -124,3 +125,21 @@ def findings(page):
 def page(browser, site):
     with watched(browser, site) as page:
         yield page
+
+
+# --- the live parts: read once, by the tests that ask for them ------------------------
+
+
+@pytest.fixture
+def scores():
+    return live.scores()
+
+
+@pytest.fixture
+def detector():
+    return live.detector()
+
+
+@pytest.fixture
+def threes():
+    return live.threes()

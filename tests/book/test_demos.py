@@ -16,25 +16,10 @@ from torch import nn
 
 from deepsvdd.core import metrics, objectives
 from tests import ROOT
-from tests.book import cells_of, live, source_of, text_of
+from tests.book import cells_of, source_of, text_of
 from tests.book.live import DEMOS, DIGIT, MODEL, PAGES, POINTS, SEEDS
 
 TESTS = ROOT / "tests/book/demos"
-
-
-@pytest.fixture
-def scores():
-    return live.scores()
-
-
-@pytest.fixture
-def detector():
-    return live.detector()
-
-
-@pytest.fixture
-def threes():
-    return live.threes()
 
 
 @pytest.fixture(scope="module")

@@ -5,26 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from tests.book import live
 from tests.book.conftest import findings, watched
 from tests.book.live import DIGIT, PAGES
 
 PHONE = {"width": 390, "height": 844}
-
-
-@pytest.fixture
-def scores():
-    return live.scores()
-
-
-@pytest.fixture
-def detector():
-    return live.detector()
-
-
-@pytest.fixture
-def threes():
-    return live.threes()
 
 
 def start(page, site, name, query=""):

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
-from torch.utils.data import Dataset
 
 from deepsvdd import (
     DeepSAD,
@@ -17,7 +16,7 @@ from deepsvdd import (
     load_detector,
 )
 from deepsvdd.core._engine.model_format import read_model, write_model
-from tests.toys import SHORT, make_images, make_vectors, short
+from tests.toys import SHORT, Streamed, make_images, make_vectors, short
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -137,17 +136,6 @@ def test_there_is_no_predict_proba_and_it_says_why(kind, images):
 
 
 # ------------------------------------------------------------------ samples seen before
-
-
-class Streamed(Dataset):
-    def __init__(self, images):
-        self.images = images
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return self.images[index]
 
 
 @pytest.mark.parametrize("streamed", [False, True])

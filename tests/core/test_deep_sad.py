@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 from sklearn.utils.estimator_checks import estimator_checks_generator
-from torch.utils.data import Dataset
 
 from deepsvdd import DeepSAD, DeepSVDD, ModelFileError, load_detector
 from deepsvdd.core import detector as detectors
 from tests.core.test_estimator import FAILING, SKIPPED
-from tests.toys import SHORT, STILL, Flat, make_vectors, short
+from tests.toys import SHORT, STILL, Flat, Streamed, make_vectors, short
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -160,17 +159,6 @@ def test_labels_that_are_refused_leave_the_former_fit(images):
 
 
 # ------------------------------------------------------------- streams, stacks, vectors
-
-
-class Streamed(Dataset):
-    def __init__(self, images):
-        self.images = images
-
-    def __len__(self):
-        return len(self.images)
-
-    def __getitem__(self, index):
-        return self.images[index]
 
 
 @pytest.mark.parametrize("weighted", [False, True])
