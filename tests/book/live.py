@@ -16,7 +16,6 @@ PAGES = {
     "playground": "04-collapse",
     "seeds": "07-one-class",
 }
-MODEL = DEMOS / "data/threes.safetensors"
 SEEDS = DEMOS / "data/seeds.safetensors"
 
 
@@ -25,7 +24,7 @@ def data(name):
     return json.loads((DEMOS / f"data/{name}.json").read_text("utf-8"))
 
 
-DIGIT, POINTS = data("digit"), data("points")
+POINTS = data("points")
 
 
 @functools.cache
@@ -41,13 +40,25 @@ def scores():
     }
 
 
+def model(digit=3):
+    """The file of the page's detector for which a digit is normal."""
+    return DEMOS / f"data/digits/{digit}.safetensors"
+
+
 @functools.cache
-def detector():
+def detector(digit=3):
     """The detector that the page has, in Python."""
-    return DeepSVDD.load(MODEL)
+    return DeepSVDD.load(model(digit))
 
 
 @functools.cache
-def threes():
-    """The quick start's data: threes are normal."""
-    return one_vs_rest(load_dataset("mnist"), normal_class=3)
+def digits(digit=3):
+    """The quick start's data, with another digit as the normal one."""
+    return one_vs_rest(load_dataset("mnist"), normal_class=digit)
+
+
+@functools.cache
+def shown(digit=3):
+    """What the page has beside the detector; the scores of new images are decoded."""
+    content = data(f"digits/{digit}")
+    return content | {"normal": np.cumsum(content["normal"]) * content["unit"]}

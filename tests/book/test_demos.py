@@ -16,8 +16,8 @@ from torch import nn
 
 from deepsvdd.core import metrics, objectives
 from tests import ROOT
-from tests.book import cells_of, source_of, text_of
-from tests.book.live import DEMOS, DIGIT, MODEL, PAGES, POINTS, SEEDS
+from tests.book import cells_of, live, source_of, text_of
+from tests.book.live import DEMOS, PAGES, POINTS, SEEDS
 
 TESTS = ROOT / "tests/book/demos"
 
@@ -224,17 +224,27 @@ def test_aucs_of_ensembles_are_pythons(ask, distances, stage, members, way):
 # --- draw a digit: quick start --------------------------------------------------------
 def test_the_network_is_the_quick_starts(detector, threes):
     """Its AUC is the one that the chapter printed."""
-    assert MODEL.stat().st_size < 60_000
     auc = metrics.roc_auc(threes.y_test, detector.anomaly_score(threes.x_test))
     assert f"{100 * auc:.1f}" == printed("quickstart", r"^trained: +([\d.]+) %$")
     assert detector.random_state == 0
-    assert detector.threshold_ == DIGIT["threshold"]
+    assert live.model().stat().st_size < 60_000
 
 
-def test_scores_of_the_page_are_pythons(ask, detector, threes):
+@pytest.mark.parametrize("digit", [d for d in range(10) if d != 3])
+def test_other_normal_digits_are_trained_as_the_three_is(detector, digit):
+    other = live.detector(digit)
+    assert other.get_params() == detector.get_params()
+    split = live.digits(digit)
+    assert other.n_samples_ == len(split.x_train)
+    auc = metrics.roc_auc(split.y_test[::5], other.anomaly_score(split.x_test[::5]))
+    assert auc > 0.8
+
+
+@pytest.mark.parametrize("digit", [3, 8])
+def test_scores_of_the_page_are_pythons(ask, digit):
     rng = np.random.default_rng(0)
     images = [
-        *threes.x_test[::400, 0],  # all digits
+        *live.digits().x_test[::400, 0],  # all digits
         np.zeros((28, 28)),
         np.full((28, 28), 200),
         rng.integers(0, 256, (28, 28)),
@@ -244,22 +254,26 @@ def test_scores_of_the_page_are_pythons(ask, detector, threes):
     ours = ask(
         "digit/network.mjs",
         "scores",
-        {"file": str(MODEL)},
+        {"file": str(live.model(digit))},
         x.reshape(len(x), -1).tolist(),
     )
-    np.testing.assert_allclose(ours, detector.anomaly_score(x), rtol=2e-5)
+    expected = live.detector(digit).anomaly_score(x)
+    np.testing.assert_allclose(ours, expected, rtol=2e-5)
 
 
-def test_the_scores_of_new_threes_are_the_detectors(detector, threes):
-    normal = detector.anomaly_score(threes.x_test[threes.y_test == 0])
-    np.testing.assert_allclose(DIGIT["normal"], np.sort(normal), rtol=1e-5)
-
-
-def test_the_threes_that_are_shown_are_training_images(threes):
-    sheet = np.asarray(Image.open(DEMOS / "data/threes.png"))
-    columns = DIGIT["columns"]
+@pytest.mark.parametrize("digit", range(10))
+def test_what_is_shown_of_a_normal_digit_is_the_data_sets(digit):
+    """Scores of its test images, and training images."""
+    content, split = live.shown(digit), live.digits(digit)
+    assert content["digit"] == digit
+    normal = live.detector(digit).anomaly_score(split.x_test[split.y_test == 0])
+    unit = content["unit"]
+    np.testing.assert_allclose(content["normal"], np.sort(normal), atol=0.51 * unit)
+    assert unit < 2e-5 * live.detector(digit).threshold_
+    sheet = np.asarray(Image.open(DEMOS / f"data/digits/{digit}.png"))
+    columns = content["columns"]
     tiles = sheet.reshape(-1, 28, columns, 28).swapaxes(1, 2).reshape(-1, 28, 28)
-    np.testing.assert_array_equal(tiles, threes.x_train[DIGIT["chosen"], 0])
+    np.testing.assert_array_equal(tiles, split.x_train[content["chosen"], 0])
 
 
 # --- playground: chapter 4 -----------------------------------------------------------

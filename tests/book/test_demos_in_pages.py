@@ -5,8 +5,9 @@ import re
 import numpy as np
 import pytest
 
+from tests.book import live
 from tests.book.conftest import findings, watched
-from tests.book.live import DIGIT, PAGES
+from tests.book.live import PAGES
 
 PHONE = {"width": 390, "height": 844}
 
@@ -366,7 +367,7 @@ def test_the_score_of_a_drawing_is_pythons(page, site, detector, place):
     assert np.abs(again.astype(int) - image).max() <= 1  # where 255 · x is a half
     (expected,) = detector.anomaly_score(again[None])
     assert score == pytest.approx(expected, rel=1e-4)
-    normal = np.array(DIGIT["normal"])
+    normal = live.shown()["normal"]
     p = (1 + (normal >= score).sum()) / (1 + len(normal))
     assert float(facts(box)["p-value"]) == pytest.approx(p, rel=0.01)
     assert page.problems == []
@@ -384,7 +385,7 @@ def test_presets_nearest_threes_and_an_address(page, site, detector, threes):
     assert verdicts["a mirrored three"] == verdicts["a fish"] == "flagged"
     pixels = bytes.fromhex(box.locator(".demo-seen").get_attribute("data-pixels"))
     image = np.frombuffer(pixels, np.uint8).reshape(1, 28, 28)
-    some = threes.x_train[DIGIT["chosen"]]
+    some = threes.x_train[live.shown()["chosen"]]
     apart = ((detector.represent(some) - detector.represent(image)) ** 2).sum(axis=1)
     said = box.locator(".demo-tiles").get_attribute("aria-label").split("distances ")[1]
     shown = [float(number) for number in said.split(", ")]
@@ -396,6 +397,46 @@ def test_presets_nearest_threes_and_an_address(page, site, detector, threes):
     settled(page)
     assert facts(again)["Verdict"] == "flagged"
     assert again.get_attribute("data-score") == box.get_attribute("data-score")
+
+
+def test_another_digit_can_be_the_normal_one(page, site):
+    box = start(page, site, "digit")
+    settled(page)
+    with page.expect_response("**/demos/digit/7.js"):
+        box.get_by_label("Normal digit").select_option("seven")
+    page.wait_for_selector("#demo-digit[data-normal='7']")
+    score = settled(page)
+    pixels = bytes.fromhex(box.locator(".demo-seen").get_attribute("data-pixels"))
+    image = np.frombuffer(pixels, np.uint8).reshape(1, 28, 28)
+    (expected,) = live.detector(7).anomaly_score(image)
+    assert score == pytest.approx(expected, rel=1e-4)
+    assert facts(box)["Verdict"] == "flagged"  # the drawing is a three
+    p = (1 + (live.shown(7)["normal"] >= score).sum()) / (1 + 1028)
+    assert float(facts(box)["p-value"]) == pytest.approx(p, rel=0.01)
+    assert "1,028 sevens" in box.inner_text()
+    assert "200 training sevens" in box.inner_text()
+    page.wait_for_function("location.search.includes('digit.normal=7')")
+    again = start(page, site, "digit", page.evaluate("location.search"))
+    page.wait_for_selector("#demo-digit[data-normal='7']")
+    page.wait_for_function(
+        "s => document.querySelector('#demo-digit').dataset.score === s", arg=str(score)
+    )
+    assert again.get_by_label("Normal digit").input_value() == "7"
+    again.get_by_label("Normal digit").select_option("three")
+    page.wait_for_selector("#demo-digit[data-normal='3']")
+    assert page.problems == []
+
+
+def test_a_digit_that_cannot_be_loaded_leaves_what_was_there(page, site):
+    box = start(page, site, "digit")
+    page.route("**/demos/digit/5.js", lambda route: route.abort())
+    box.get_by_label("Normal digit").select_option("five")
+    box.get_by_text("It could not be loaded. Try again.").wait_for()
+    assert box.get_by_label("Normal digit").input_value() == "3"
+    assert box.get_attribute("data-normal") == "3"
+    page.unroute("**/demos/digit/5.js")
+    box.get_by_label("Normal digit").select_option("five")
+    page.wait_for_selector("#demo-digit[data-normal='5']")
 
 
 def test_a_digit_can_be_drawn_by_keys(page, site):

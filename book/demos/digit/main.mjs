@@ -1,31 +1,39 @@
 // "Draw a digit" (quick start): the trained network runs in the page.
 import style from "../demo.css";
-import data from "../data/digit.json";
-import sheet from "../data/threes.png";
-import model from "../data/threes.safetensors";
+import data from "../data/digits/3.json";
+import sheet from "../data/digits/3.png";
+import model from "../data/digits/3.safetensors";
 import * as dom from "../lib/dom.mjs";
 import { compose, decades, path, picture, scale } from "../lib/plot.mjs";
 import { oneOf, settings, within } from "../lib/settings.mjs";
 import * as network from "./network.mjs";
+import { load, NAMES, normalDigit, plural } from "./normal.mjs";
 import * as strokes from "./strokes.mjs";
 
 const { html, svg } = dom;
 const { SIDE, PATCHES } = network;
 const { GRID, PRESETS } = strokes;
-const detector = network.detector(model);
-const { threshold } = detector;
+// Of use only while the script is loaded for the first time.
+const program = document.currentScript.src;
+const THREE = normalDigit({ data, sheet, model });
 const [LOW_PEN, HIGH_PEN] = [1, 5];
-const SHOWN = 6; // nearest threes
+const SHOWN = 6; // nearest training images
 const BUDGET = 8; // ms of a frame for what is computed on the side
-const NAMES = { three: "a three", mirrored: "a mirrored three", hole: "a three with a hole", fish: "a fish" };
+const DRAWINGS = { three: "a three", mirrored: "a mirrored three", hole: "a three with a hole", fish: "a fish" };
 
-const usual = { drawing: PRESETS.three, pen: 2.8, fit: "yes" };
+const usual = { normal: "3", drawing: PRESETS.three, pen: 2.8, fit: "yes" };
 const { values, keep } = settings("digit", usual, {
-  parse: { drawing: strokes.parse, pen: within(LOW_PEN, HIGH_PEN), fit: oneOf(["yes", "no"]) },
+  parse: {
+    normal: oneOf(NAMES.map((_, digit) => String(digit))),
+    drawing: strokes.parse,
+    pen: within(LOW_PEN, HIGH_PEN),
+    fit: oneOf(["yes", "no"]),
+  },
   format: { drawing: strokes.write },
 });
 const copy = (drawing) => drawing.map((stroke) => stroke.map((point) => [...point]));
 values.drawing = copy(values.drawing);
+let normal = THREE;
 
 const { box, stage } = dom.place("digit", style);
 const short = (value) => Number(value.toPrecision(3)).toString();
@@ -135,6 +143,13 @@ function paper() {
 
 // --- controls -----------------------------------------------------------------------
 
+const chosen = dom.choice({
+  label: "Normal digit",
+  options: NAMES.map((name, digit) => [String(digit), name]),
+  value: values.normal,
+  changed: (digit) => change({ normal: digit }),
+});
+const loading = html("small", { class: "demo-loading" });
 const pen = dom.slider({
   label: "Pen",
   value: values.pen,
@@ -158,7 +173,7 @@ const fitBox = html(
 const presets = html(
   "div",
   { class: "demo-buttons", role: "group", "aria-label": "Drawings" },
-  ...Object.entries(NAMES).map(([key, name]) =>
+  ...Object.entries(DRAWINGS).map(([key, name]) =>
     dom.button(name, () => change({ drawing: copy(PRESETS[key]) })),
   ),
   dom.button("Undo", undo),
@@ -168,7 +183,7 @@ const presets = html(
 // --- what the network makes of it ---------------------------------------------------
 
 const seen = html("canvas", { class: "demo-seen", width: SIDE, height: SIDE, role: "img" });
-const strip = picture("Scores of 1,010 new threes, the threshold, and the score of the drawing.");
+const strip = picture("Scores of new images, the threshold, and the score of the drawing.");
 const stripBox = html("div", { class: "demo-wide" }, strip);
 const facts = dom.factList();
 const spoken = dom.speaker();
@@ -176,25 +191,18 @@ const say = (text) => spoken.say(text);
 const nearest = html("div", {
   class: "demo-tiles",
   role: "img",
-  "aria-label": "Training threes, when the drawing is still",
+  "aria-label": "Training images, when the drawing is still",
 });
-
-const bins = 40;
-const low = data.normal[0] * 0.8;
-const high = 40 * threshold;
-const counts = new Array(bins).fill(0);
-for (const score of data.normal) {
-  const k = Math.floor((bins * Math.log(score / low)) / Math.log(high / low));
-  counts[Math.min(Math.max(k, 0), bins - 1)] += 1;
-}
 
 let width = 0;
 function drawStrip(score) {
   const [left, right, top, bottom] = [4, width - 4, 24, 88];
+  const { low, high, counts, detector } = normal;
+  const { threshold } = detector;
   const x = scale([low, high], [left, right], true);
   const most = Math.max(...counts);
   const bars = counts.map((n, k) => {
-    const [a, b] = [k, k + 1].map((e) => x(low * (high / low) ** (e / bins)).toFixed(1));
+    const [a, b] = [k, k + 1].map((e) => x(normal.edge(e)).toFixed(1));
     return `M${a} ${bottom}V${(bottom - (n / most) * (bottom - top)).toFixed(1)}H${b}V${bottom}Z`;
   });
   const parts = [
@@ -276,32 +284,39 @@ function oddest() {
   return row + column;
 }
 
-// The threes are decoded when the first drawing is still.
-const threes = [];
-const loaded = new Promise((resolve) => {
-  const whole = new Image();
-  whole.addEventListener("load", () => resolve(whole));
-  whole.src = sheet;
-});
+/** The training images of the normal digit's sheet, decoded when a drawing is still. */
+const sheets = new Map();
+function sheetOf({ digit, sheet }) {
+  if (!sheets.has(digit)) {
+    sheets.set(digit, null);
+    const whole = new Image();
+    whole.addEventListener("load", () => {
+      sheets.set(digit, whole);
+      updateSoon();
+    });
+    whole.src = sheet;
+  }
+  return sheets.get(digit);
+}
 
-function* prepareThrees(whole) {
+function* prepareShown({ shown, columns, n, detector }, whole) {
   const canvas = html("canvas", { width: whole.width, height: whole.height });
   const paint = canvas.getContext("2d", { willReadFrequently: true });
   paint.drawImage(whole, 0, 0);
-  while (threes.length < data.chosen.length) {
-    const k = threes.length;
-    const place = [SIDE * (k % data.columns), SIDE * Math.floor(k / data.columns), SIDE, SIDE];
+  while (shown.length < n) {
+    const k = shown.length;
+    const place = [SIDE * (k % columns), SIDE * Math.floor(k / columns), SIDE, SIDE];
     const pixels = paint.getImageData(...place);
     const gray = Float64Array.from({ length: SIDE * SIDE }, (_, i) => pixels.data[4 * i]);
-    threes.push({ pixels, z: detector.represent(gray) });
+    shown.push({ pixels, z: detector.represent(gray) });
     yield;
   }
 }
 
 function showNearest() {
-  const z = detector.represent(result.image);
-  const order = threes
-    .map((three) => [network.distance(three.z, z), three])
+  const z = normal.detector.represent(result.image);
+  const order = normal.shown
+    .map((image) => [network.distance(image.z, z), image])
     .sort(([a], [b]) => a - b)
     .slice(0, SHOWN);
   nearest.replaceChildren(
@@ -312,7 +327,7 @@ function showNearest() {
     }),
   );
   const apart = order.map(([d]) => short(d)).join(", ");
-  nearest.setAttribute("aria-label", `Six training threes; squared distances ${apart}`);
+  nearest.setAttribute("aria-label", `Six training ${plural(normal.digit)}; squared distances ${apart}`);
 }
 
 // --- together -----------------------------------------------------------------------
@@ -321,7 +336,8 @@ let result = null;
 
 function tell() {
   const { score, empty } = result;
-  const p = network.pValue(data.normal, score);
+  const { threshold } = normal.detector;
+  const p = network.pValue(normal.scores, score);
   const verdict = score > threshold ? "flagged" : "normal";
   const where = map && !empty ? oddest() : null;
   const lines = empty
@@ -338,7 +354,7 @@ function tell() {
   say(
     empty
       ? "Nothing is drawn."
-      : `Score ${short(score)}: ${verdict}. ${percent(p)} of new threes score as high or higher.` +
+      : `Score ${short(score)}: ${verdict}. ${percent(p)} of new ${plural(normal.digit)} score as high or higher.` +
           (where ? ` The oddest ink is ${where}.` : ""),
   );
   const odd = where ? `, the oddest ink ${where}` : "";
@@ -348,7 +364,7 @@ function tell() {
 function update() {
   const image = strokes.raster(values.drawing, values.pen, values.fit === "yes");
   const empty = !image.some(Boolean);
-  result = { image, empty, score: detector.score(image) };
+  result = { image, empty, score: normal.detector.score(image) };
   map = null;
   seen.dataset.pixels = Array.from(image, (v) => v.toString(16).padStart(2, "0")).join("");
   paper();
@@ -365,7 +381,7 @@ function update() {
   });
 }
 
-/** Occlusion map and nearest threes, once the sheet of threes is there. */
+/** Occlusion map and nearest training images, once their sheet is there. */
 const stepsOf = (image, empty) =>
   function* () {
     if (empty) {
@@ -373,7 +389,7 @@ const stepsOf = (image, empty) =>
       return;
     }
     const falls = new Array(PATCHES * PATCHES).fill(0);
-    for (const [k, fall] of network.occlusion(image, detector.score)) {
+    for (const [k, fall] of network.occlusion(image, normal.detector.score)) {
       falls[k] = fall;
       yield;
     }
@@ -381,44 +397,82 @@ const stepsOf = (image, empty) =>
     drawSeen(image);
     tell();
     yield;
+    const whole = sheetOf(normal);
     if (whole) {
-      yield* prepareThrees(whole);
+      yield* prepareShown(normal, whole);
       showNearest();
     }
   };
 
 const updateSoon = dom.everyFrame(update);
-let whole = null;
-loaded.then((sheetOfThrees) => {
-  whole = sheetOfThrees;
+
+// Digits that have been loaded, or are on their way.
+const digits = new Map([["3", Promise.resolve(THREE)]]);
+
+/** Make a digit the normal one; what was normal stays if it cannot be loaded. */
+async function choose(digit) {
+  if (!digits.has(digit)) digits.set(digit, load(digit, program));
+  dom.setText(loading, digit === String(normal.digit) ? "" : "Loading …");
+  try {
+    const next = await digits.get(digit);
+    if (values.normal !== digit) return; // another was chosen meanwhile
+    normal = next;
+    dom.setText(loading, "");
+  } catch {
+    digits.delete(digit);
+    if (values.normal !== digit) return;
+    dom.setText(loading, "It could not be loaded. Try again.");
+    change({ normal: String(normal.digit) });
+    return;
+  }
+  name();
   updateSoon();
-});
+}
+
+/** Name the normal digit wherever the part speaks of it. */
+function name() {
+  const [count, many] = [normal.scores.length.toLocaleString("en-US"), plural(normal.digit)];
+  const what = `Scores of ${count} new ${many}`;
+  strip.setAttribute("aria-label", `${what}, the threshold, and the score of the drawing.`);
+  dom.setText(captions.strip, `Scores of ${count} ${many} that the network has not seen, and yours`);
+  dom.setText(captions.nearest, `The nearest of ${normal.n} training ${many}, as the network sees them`);
+  nearest.replaceChildren();
+  nearest.setAttribute("aria-label", `Training ${many}, when the drawing is still`);
+  box.dataset.normal = normal.digit;
+  delete box.dataset.still;
+}
 
 function change(next) {
   Object.assign(values, next);
+  chosen.set(values.normal);
+  if ("normal" in next) choose(values.normal);
   values.drawing = values.drawing.filter((s, k, all) => s.length || k === all.length - 1);
   pen.set(values.pen);
   keep({ ...values, drawing: values.drawing.filter((s) => s.length) });
   updateSoon();
 }
 
-const titled = (text, ...parts) => html("figure", { class: "demo-figure" }, ...parts, html("figcaption", {}, text));
+const captions = { strip: html("figcaption"), nearest: html("figcaption") };
+const titled = (caption, ...parts) => html("figure", { class: "demo-figure" }, ...parts, caption);
+const caption = (text) => html("figcaption", {}, text);
 stage.append(
   presets,
   html(
     "div",
     { class: "demo-drawing" },
-    titled("Draw here", canvas),
-    titled("What the network sees; orange ink raises the score, blue lowers it", seen),
-    html("div", { class: "demo-numbers" }, facts.element, pen.element, fitBox),
+    titled(caption("Draw here"), canvas),
+    titled(caption("What the network sees; orange ink raises the score, blue lowers it"), seen),
+    html("div", { class: "demo-numbers" }, facts.element, chosen.element, loading, pen.element, fitBox),
   ),
   help,
-  titled("Scores of 1,010 threes that the network has not seen, and yours", stripBox),
-  titled("The nearest of 200 training threes, as the network sees them", nearest),
+  titled(captions.strip, stripBox),
+  titled(captions.nearest, nearest),
   spoken.element,
 );
 width = stripBox.clientWidth;
+name();
 update();
+if (values.normal !== "3") choose(values.normal);
 dom.onWidth(stage, () => {
   width = stripBox.clientWidth;
   drawStrip(result.empty ? null : result.score);

@@ -4,6 +4,7 @@ import data from "../data/scores.json";
 import * as dom from "../lib/dom.mjs";
 import { compose, decades, frame, path, picture, scale } from "../lib/plot.mjs";
 import { oneOf, settings, within } from "../lib/settings.mjs";
+import { decode } from "../lib/steps.mjs";
 import * as rates from "./rates.mjs";
 
 const { html, svg } = dom;
@@ -15,8 +16,8 @@ const TEST_PI = 0.899; // 8,990 of the test set's 10,000 images
 
 const detectors = data.detectors.map(({ name, unit, normal, anomalous }) => {
   const groups = {
-    normal: rates.decode(normal, unit),
-    anomalous: rates.decode(anomalous, unit),
+    normal: decode(normal, unit),
+    anomalous: decode(anomalous, unit),
   };
   const low = Math.min(groups.normal[0], groups.anomalous[0]) * 0.98;
   const high = Math.max(groups.normal.at(-1), groups.anomalous.at(-1)) * 1.02;

@@ -1,11 +1,5 @@
 // What a threshold does to two groups of scores, which are sorted in ascending order.
 
-/** Undo the file's form: differences of successive scores, in a unit. */
-export function decode(steps, unit) {
-  let sum = 0;
-  return Float64Array.from(steps, (step) => (sum += step) * unit);
-}
-
 /** How many of the sorted values are at most t. */
 export function atMost(sorted, t) {
   let low = 0;

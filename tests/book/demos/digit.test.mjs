@@ -5,7 +5,7 @@ import * as network from "../../../book/demos/digit/network.mjs";
 import { parse as parseFile } from "../../../book/demos/lib/safetensors.mjs";
 import { GRID, parse, PRESETS, raster, write } from "../../../book/demos/digit/strokes.mjs";
 
-const bytes = readFileSync(new URL("../../../book/demos/data/threes.safetensors", import.meta.url));
+const bytes = readFileSync(new URL("../../../book/demos/data/digits/3.safetensors", import.meta.url));
 const { score, threshold } = network.detector(bytes);
 const near = (a, b, within = 1e-9) => assert.ok(Math.abs(a - b) <= within, `${a} is not ${b}`);
 const side = network.SIDE;

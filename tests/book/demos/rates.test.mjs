@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { decode } from "../../../book/demos/lib/steps.mjs";
 import * as rates from "../../../book/demos/roc/rates.mjs";
 
 const normal = Float64Array.of(1, 2, 2, 3);
@@ -7,7 +8,7 @@ const anomalous = Float64Array.of(2, 3, 4);
 const near = (a, b) => assert.ok(Math.abs(a - b) < 1e-12, `${a} is not ${b}`);
 
 test("differences are added up", () => {
-  assert.deepEqual([...rates.decode([3, 0, 2], 0.5)], [1.5, 1.5, 2.5]);
+  assert.deepEqual([...decode([3, 0, 2], 0.5)], [1.5, 1.5, 2.5]);
 });
 
 test("a score at the threshold is not flagged", () => {
