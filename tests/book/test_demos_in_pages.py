@@ -402,8 +402,9 @@ def test_presets_nearest_threes_and_an_address(page, site, detector, threes):
 def test_another_digit_can_be_the_normal_one(page, site):
     box = start(page, site, "digit")
     settled(page)
-    with page.expect_response("**/demos/digit/7.js"):
+    with page.expect_response("**/demos/digit/7.js") as loaded:
         box.get_by_label("Normal digit").select_option("seven")
+    assert 70_000 < len(loaded.value.body()) < 130_000  # "about 100 kB"
     page.wait_for_selector("#demo-digit[data-normal='7']")
     score = settled(page)
     pixels = bytes.fromhex(box.locator(".demo-seen").get_attribute("data-pixels"))

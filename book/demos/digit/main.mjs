@@ -149,7 +149,8 @@ const chosen = dom.choice({
   value: values.normal,
   changed: (digit) => change({ normal: digit }),
 });
-const loading = html("small", { class: "demo-loading" });
+const AT_REST = "Each other digit loads about 100 kB, once.";
+const loading = html("small", { class: "demo-loading" }, AT_REST);
 const pen = dom.slider({
   label: "Pen",
   value: values.pen,
@@ -412,17 +413,18 @@ const digits = new Map([["3", Promise.resolve(THREE)]]);
 /** Make a digit the normal one; what was normal stays if it cannot be loaded. */
 async function choose(digit) {
   if (!digits.has(digit)) digits.set(digit, load(digit, program));
-  dom.setText(loading, digit === String(normal.digit) ? "" : "Loading …");
+  dom.setText(loading, digit === String(normal.digit) ? AT_REST : "Loading …");
   try {
     const next = await digits.get(digit);
     if (values.normal !== digit) return; // another was chosen meanwhile
     normal = next;
-    dom.setText(loading, "");
+    dom.setText(loading, AT_REST);
   } catch {
     digits.delete(digit);
     if (values.normal !== digit) return;
+    values.normal = String(normal.digit);
+    change({});
     dom.setText(loading, "It could not be loaded. Try again.");
-    change({ normal: String(normal.digit) });
     return;
   }
   name();
