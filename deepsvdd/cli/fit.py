@@ -82,8 +82,10 @@ from deepsvdd.files import refuse_output_as_input, require_writable
 )
 @click.option(
     "--eta",
-    type=float,
-    help="η, the weight of a labeled sample, with --labels.  [default: 1]",
+    type=shared.number_or_text,
+    metavar="NUMBER|balanced",
+    help="η, the weight of a labeled sample, with --labels; balanced: all of them "
+    "count as much as all others.  [default: 1]",
 )
 @click.option(
     "--calibrate",

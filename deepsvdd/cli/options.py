@@ -55,6 +55,14 @@ precision = click.option(
 )
 
 
+def number_or_text(text: str) -> float | str:
+    """Read a number; another text stays, for those to judge who know what it is for."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
 def whole_numbers(text: str, name: str) -> list[int]:
     """Read ``0-9`` or ``0,3,5-7``: at most 10,000 numbers, none above MAX_SEED."""
     numbers: list[int] = []

@@ -97,7 +97,13 @@ class Method(click.ParamType):
 )
 @shared.nu
 @click.option(
-    "--eta", default=1.0, show_default=True, help="η of Deep SAD, a label's weight."
+    "--eta",
+    type=shared.number_or_text,
+    metavar="NUMBER|balanced",
+    default=1.0,
+    show_default=True,
+    help="η of Deep SAD, a label's weight; balanced: the labeled images count as much "
+    "as all others.",
 )
 @click.option(
     "--network",

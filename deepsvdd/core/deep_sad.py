@@ -11,7 +11,7 @@ from torch import nn
 
 from deepsvdd.core.detector import Detector
 from deepsvdd.core.input_checks import Samples
-from deepsvdd.core.known import Known
+from deepsvdd.core.known import Known, weight_of_label
 from deepsvdd.core.recipes import Recipe
 
 
@@ -35,9 +35,10 @@ class DeepSAD(Detector):
     network : str or Module, default="auto"
         As for :class:`~deepsvdd.DeepSVDD`, like all parameters below but ``eta``,
         ``eps`` and ``contamination``.
-    eta : float, default=1.0
+    eta : float or "balanced", default=1.0
         η: how much a labeled sample counts beside an unlabeled one. Above 1, labels
-        count more. The paper takes 1 throughout.
+        count more. The paper takes 1 throughout. "balanced": all labeled samples
+        together count as much as all unlabeled ones (unlabeled / labeled).
     eps : float, default=1e-6
         ε: keeps the loss of an anomaly on the center finite; that of the authors' code.
     recipe : str or Recipe, default="fast"
@@ -76,6 +77,8 @@ class DeepSAD(Detector):
     ----------
     label_counts_ : dict of str to int
         How many samples were "normal", "anomaly" and "unlabeled".
+    eta_ : float
+        η as a number.
     members_, preprocessor_, threshold_, input_shape_, network_, recipe_, \
     n_features_in_, feature_names_in_
         As of :class:`~deepsvdd.DeepSVDD`.
@@ -110,7 +113,7 @@ class DeepSAD(Detector):
     def __init__(
         self,
         network: str | nn.Module = "auto",
-        eta: float = 1.0,
+        eta: float | str = 1.0,
         eps: float = 1e-6,
         recipe: str | Recipe = "fast",
         *,
@@ -196,3 +199,10 @@ class DeepSAD(Detector):
         self.label_counts_ = dict(
             zip(("normal", "anomaly", "unlabeled"), counts, strict=True)
         )
+
+    @property
+    def eta_(self) -> float:
+        """η of the last fit as a number, also if it was to be "balanced"."""
+        counts = self.label_counts_
+        n_labeled = counts["normal"] + counts["anomaly"]
+        return weight_of_label(self.eta, n_labeled, counts["unlabeled"])

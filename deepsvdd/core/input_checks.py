@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from deepsvdd.core._engine.devices import PRECISIONS
 from deepsvdd.core._engine.feeds import as_images, read_images
+from deepsvdd.core.known import LABEL_WEIGHTS, is_label_weight
 from deepsvdd.core.metrics import as_numpy
 from deepsvdd.core.networks import NETWORKS, VECTOR_NETWORKS
 from deepsvdd.core.preprocessing import METHODS
@@ -36,10 +37,9 @@ def check_parameters(detector: Any) -> None:
     """
     supervised = hasattr(detector, "eta")  # Deep SAD, which has neither of the others
     if supervised:
-        for name in ("eta", "eps"):
-            value = getattr(detector, name)
-            valid = is_number(value) and 0 < value < math.inf
-            require(name, valid, "a positive number", detector)
+        require("eta", is_label_weight(detector.eta), LABEL_WEIGHTS, detector)
+        valid = is_number(detector.eps) and 0 < detector.eps < math.inf
+        require("eps", valid, "a positive number", detector)
     else:
         valid = is_one_of(detector.objective, OBJECTIVES)
         require("objective", valid, OBJECTIVES, detector)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from deepsvdd.core.metrics import as_numpy
+from deepsvdd.core.recipes import is_number
 
 LABELS = (-1, 0, 1)
 
@@ -78,6 +80,39 @@ class Known:
 
 
 NOTHING = Known()
+BALANCED = "balanced"
+LABEL_WEIGHTS = f"a positive number or {BALANCED!r}"  # η of Deep SAD
+
+
+def is_label_weight(value: Any) -> bool:
+    """Tell whether a value can be η of Deep SAD."""
+    if is_number(value):
+        return bool(0 < value < math.inf)
+    return isinstance(value, str) and value == BALANCED
+
+
+def weight_of_label(eta: float | str, n_labeled: int, n_unlabeled: int) -> float:
+    """Resolve η; "balanced": all labels together count as much as all other samples.
+
+    Parameters
+    ----------
+    eta : float or "balanced"
+    n_labeled, n_unlabeled : int
+        Numbers of training samples with and without a label.
+
+    Returns
+    -------
+    float
+        η; of "balanced", n_unlabeled / n_labeled, and 1 if either is none.
+
+    Examples
+    --------
+    >>> weight_of_label("balanced", 5, 500)
+    100.0
+    """
+    if eta != BALANCED:
+        return float(eta)
+    return n_unlabeled / n_labeled if n_labeled and n_unlabeled else 1.0
 
 
 def check_labels(y: Any, n: int) -> NDArray[np.float32] | None:

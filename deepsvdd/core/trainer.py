@@ -94,7 +94,7 @@ class Trainer:
             recipe=detector.recipe_,
             objective=getattr(detector, "objective", "one-class"),
             nu=getattr(detector, "nu", 0.1),
-            eta=getattr(detector, "eta", 1.0),
+            eta=getattr(detector, "eta_", 1.0),
             eps=getattr(detector, "eps", 1e-6),
             pretrain=detector.pretrain,
             allow_collapse=detector.allow_collapse,

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.core._engine.isolation import drawn_from
+from deepsvdd.core.known import weight_of_label
 from deepsvdd.core.layers import vector_norms
 from deepsvdd.core.loop import History, optimise
 from deepsvdd.core.metrics import roc_auc
@@ -123,7 +124,7 @@ def train_deep_sad(
     anomalies: Tensor,
     recipe: Recipe,
     *,
-    eta: float,
+    eta: float | str,
     seeds: Sequence[int],
     precision: str,
 ) -> list[Hypersphere]:
@@ -134,7 +135,7 @@ def train_deep_sad(
         InMemory(data),
         recipe,
         labels=labels,
-        eta=eta,
+        eta=weight_of_label(eta, len(anomalies), len(x)),
         seeds=seeds,
         precision=precision,
     )

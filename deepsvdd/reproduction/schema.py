@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from deepsvdd.core._engine.devices import PRECISIONS
+from deepsvdd.core.known import LABEL_WEIGHTS, is_label_weight
 from deepsvdd.core.recipes import is_number, is_whole
 from deepsvdd.datasets import CLASS_NAMES
 
@@ -93,9 +94,7 @@ FIELDS = {
     "nu": _or_none(
         Field("a number in (0, 1]", lambda value: _is_fraction(value) and value > 0)
     ),
-    "eta": _or_none(
-        Field("a positive number", lambda value: _is_amount(value) and value > 0)
-    ),
+    "eta": _or_none(Field(LABEL_WEIGHTS, is_label_weight)),
     "precision": _or_none(
         Field(f"one of {PRECISIONS}", lambda value: value in list(PRECISIONS))
     ),

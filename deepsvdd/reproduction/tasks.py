@@ -13,6 +13,7 @@ import torch
 
 from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.stacking import trains_at_once
+from deepsvdd.core.known import LABEL_WEIGHTS, is_label_weight
 from deepsvdd.core.networks import default_network, seeded_autoencoder
 from deepsvdd.core.recipes import (
     Recipe,
@@ -79,7 +80,7 @@ class Settings:
         Of the networks' input; "auto" is the paper's for the data set.
     data_path : str, optional
         Folder of the data sets.
-    eta : float
+    eta : float or "balanced"
         η of Deep SAD.
     """
 
@@ -89,14 +90,13 @@ class Settings:
     network: str = "auto"
     preprocessing: str = "auto"
     data_path: str | None = None
-    eta: float = 1.0
+    eta: float | str = 1.0
 
     def __post_init__(self) -> None:
         """Refuse a ν or η that no training can have, before there is any."""
         valid = is_number(self.nu) and 0 < self.nu <= 1
         require("nu", valid, "a number in (0, 1]", self)
-        valid = is_number(self.eta) and 0 < self.eta < float("inf")
-        require("eta", valid, "a positive number", self)
+        require("eta", is_label_weight(self.eta), LABEL_WEIGHTS, self)
 
 
 @dataclass(frozen=True)

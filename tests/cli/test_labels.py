@@ -134,7 +134,9 @@ def test_what_does_not_go_with_labels(tmp_path):
     assert "objective must be one-class with --labels; got 'soft-boundary'" in fails(
         *words, "--objective", "soft-boundary"
     )
-    assert "eta must be a positive number; got 0.0" in fails(*words, "--eta", 0)
+    message = "eta must be a positive number or 'balanced'; got {}"
+    assert message.format(0.0) in fails(*words, "--eta", 0)
+    assert message.format("'all'") in fails(*words, "--eta", "all")
     assert "contamination must be a number in (0, 0.5]" in fails(*words, "--nu", 0.9)
     assert "eta must go with --labels; got 2.0" in fails(
         "fit", "x.npy", "m", "--eta", 2

@@ -134,8 +134,8 @@ def test_fit_predict_passes_the_labels_on(images):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"eta": 0}, "eta must be a positive number; got 0"),
-        ({"eta": "1"}, "eta must be a positive number; got '1'"),
+        ({"eta": 0}, "eta must be a positive number or 'balanced'; got 0"),
+        ({"eta": "1"}, "eta must be a positive number or 'balanced'; got '1'"),
         ({"eps": -1e-6}, "eps must be a positive number"),
         ({"contamination": "auto"}, r"contamination must be a number in \(0, 0.5\]"),
     ],
@@ -259,6 +259,15 @@ def test_a_weight_of_zero_is_absence_and_equal_ones_are_none(objective, images):
     same(ours, short(objective=objective).fit(images[:30]), images)
     equal = short(objective=objective).fit(images, sample_weight=np.full(40, 0.3))
     same(equal, short(objective=objective).fit(images), images)
+
+
+def test_balanced_labels_count_as_much_as_the_others(images):
+    y = labels_for(images)
+    n_labeled = int((y != 0).sum())
+    balanced = sad(eta="balanced").fit(images, y)
+    assert balanced.eta_ == (len(y) - n_labeled) / n_labeled != 1
+    same(balanced, sad(eta=balanced.eta_).fit(images, y), images)
+    assert sad(eta="balanced").fit(images).eta_ == 1
 
 
 def test_weights_with_labels_of_samples_that_do_not_count(images):

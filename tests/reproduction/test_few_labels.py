@@ -128,8 +128,12 @@ def test_a_sweep_goes_on_and_another_eta_is_another_run(few, tmp_path):
     assert carry_out(["deep-sad:1", "deep-sad:5"]) == 2
     eta = Settings(device="cpu", eta=5.0)
     assert carry_out(["deep-sad:5", "classifier:5"], settings=eta) == 4
+    for weight in ("balanced", int((few.y_train == 3).sum()) / 5):
+        carry_out(["deep-sad:5"], settings=replace(eta, eta=weight))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert len({key_of(line) for line in lines}) == 4
+    assert len({key_of(line) for line in lines}) == 6
+    assert lines[4]["eta"] == "balanced"
+    assert lines[4]["auc"] == lines[5]["auc"] != lines[1]["auc"]
     said = CliRunner().invoke(main, ["report", str(path)]).output
     assert "### mnist, fast:1+1: a few labeled anomalies, test AUC in %" in said
     assert "### mnist, fast:1+1, eta=5.0: a few labeled anomalies" in said
