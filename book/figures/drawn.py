@@ -456,12 +456,13 @@ STOPS = (
     ("11  Reproducing the paper", ""),
     ("12  Adversarial examples", ""),
     ("13  Promises", "P"),
+    ("15  A few labels", "P"),
     ("Questions", "P"),
 )
 PARTS = {1: "theory", 5: "training", 10: "evaluation", 13: "beyond"}
 
 
-@drawing(500)
+@drawing(528)
 def paths(d):
     """The chapters, and three ways through them."""
     lines = {
