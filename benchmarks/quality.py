@@ -122,10 +122,12 @@ BUDGETS = ((1, 250), (1 / 4, 250), (1 / 4, 500), (1 / 10, 250), (1 / 10, 100))
 
 def budget_jobs(digits: Sequence[int]) -> Iterator[dict[str, Any]]:
     sizes = (50, 200, 400, 1000)
-    for seed, digit, n, (part, steps) in product(range(2), digits, sizes, BUDGETS):
-        batch_size = min(max(round(part * n), min(n, 50)), 200)
-        job = {"digit": digit, "n": n, "batch_size": batch_size, "steps": steps}
-        yield job | {"seed": seed}
+    for seed, digit, n in product(range(2), digits, sizes):
+        # Of few images, several parts are the same batch.
+        batches = [(min(max(round(p * n), min(n, 50)), 200), k) for p, k in BUDGETS]
+        for batch_size, steps in dict.fromkeys(batches):
+            job = {"digit": digit, "n": n, "batch_size": batch_size, "steps": steps}
+            yield job | {"seed": seed}
 
 
 def run_budget(
