@@ -154,6 +154,12 @@ def test_quality_is_measured_and_goes_on_where_it_stopped(
     assert f"{100 * line['test_auc'][1]:6.2f}" in table
 
 
+def test_no_budget_is_tried_twice(comparisons):
+    quality = importlib.import_module("benchmarks.quality")
+    jobs = [tuple(sorted(job.items())) for job in quality.budget_jobs([3])]
+    assert len(jobs) == len(set(jobs)) == 2 * (3 + 4 + 5 + 4)
+
+
 def test_the_precisions_are_compared_in_pairs(comparisons, capsys):
     quality = importlib.import_module("benchmarks.quality")
     jobs = list(quality.precision_jobs([3, 4]))
