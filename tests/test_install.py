@@ -20,7 +20,10 @@ EXTRAS = {
     "run": set(),
     "course": {"course"},
     "book": {"book", "course"},
-    "test": {"book", "tables", "cluster", "adversarial", "course", "test", "dev"},
+    "test": {
+        *("book", "tables", "cluster", "adversarial", "export", "course"),
+        *("test", "dev"),
+    },
 }
 
 

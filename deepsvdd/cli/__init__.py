@@ -3,7 +3,7 @@
 Touch it to add an option (in the module of the command's name; of ``train`` also in its
 ``build_detector``, and in ``config`` if a recipe sets it) or a command (a module, and
 its name in ``COMMANDS``). Besides the commands ``train``, ``fit``, ``score``,
-``info``, ``sweep``, ``report``, ``signs``, ``attack`` and ``adversarial``:
+``info``, ``export``, ``sweep``, ``report``, ``signs``, ``attack`` and ``adversarial``:
 
 ============= =======================================================================
 module        holds
@@ -35,7 +35,7 @@ from deepsvdd.errors import DataUnavailableError, OldDependencyError
 from deepsvdd.version import __version__
 
 COMMANDS = (
-    *("train", "fit", "score", "info", "sweep", "report"),
+    *("train", "fit", "score", "info", "export", "sweep", "report"),
     *("signs", "attack", "adversarial"),
 )
 # Their messages tell the fix.

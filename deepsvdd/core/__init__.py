@@ -25,6 +25,7 @@ scoring        anomaly scores of one network or several, and the threshold
 conformal      promises from held-out scores: p-values, discoveries, thresholds
 model_schema   what a model file must hold, checked wherever one is read
 model_file     what of a fitted detector is stored in its file, and back
+onnx_file      a detector as an ONNX file, to score elsewhere
 model_tar      the authors' own model files, read
 calibrated     what calibration adds to a detector
 detector       what both estimators share

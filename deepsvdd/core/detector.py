@@ -31,6 +31,7 @@ from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.known import Known, check_labels, check_weights
 from deepsvdd.core.model_file import read_detector, write_detector
 from deepsvdd.core.networks import check_network, default_network
+from deepsvdd.core.onnx_file import write_onnx
 from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
 from deepsvdd.core.recipes import Recipe, is_whole
 from deepsvdd.core.scoring import (
@@ -387,6 +388,56 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
         check_threshold(self)
         if rank() == 0:  # one of several processes writes for all
             write_detector(path, self.kind, self.get_params(deep=False), vars(self))
+
+    @usual_modes()
+    def export_onnx(
+        self, path: str | PathLike[str], *, normal: str | None = None
+    ) -> None:
+        """Write the fitted model to one ONNX file, to score without this package.
+
+        Everything is inside: preprocessing, networks, their mean, threshold and, once
+        calibrated, p-values; how to deploy it is in the book. It needs the extra:
+        ``pip install 'deepsvdd[export]'``.
+
+        Parameters
+        ----------
+        path : path-like
+            Ends in ``.onnx``. Written whole or not at all.
+        normal : str, optional
+            What is normal, in your words, for the file's metadata; there also are
+            version, threshold, what the input must be, and the settings of training.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        OldDependencyError
+            If a package that it takes is not installed.
+        ValueError
+            If ``contamination`` was changed after ``fit``, or a network of your own
+            cannot be traced, or gives other scores under onnxruntime: three samples are
+            scored before the file is written.
+
+        Notes
+        -----
+        The graph has one input, ``x``: raw samples (batch, ...), float32 for images,
+        float64 for vectors, of any batch size. Outputs, each (batch,): ``score``, that
+        of :meth:`anomaly_score`, of the input's type; ``label``, int64, that of
+        :meth:`predict`; ``p_value``, float64, that of :meth:`p_values`. Where this
+        package refuses samples, with NaN above all, the graph gives the score NaN and
+        the label −1.
+
+        Examples
+        --------
+        >>> detector.export_onnx("three.onnx", normal="digit 3")  # doctest: +SKIP
+        >>> import onnxruntime  # doctest: +SKIP
+        >>> session = onnxruntime.InferenceSession("three.onnx")  # doctest: +SKIP
+        >>> score, label = session.run(None, {"x": x})  # doctest: +SKIP
+        """
+        check_is_fitted(self)
+        check_threshold(self)
+        if rank() == 0:
+            write_onnx(path, self, normal)
 
     @classmethod
     @usual_modes()
