@@ -53,7 +53,7 @@ class Scorer(nn.Module):
     """What the file computes, from raw samples to scores, labels and p-values.
 
     Images are computed in float32, vectors in float64, as by the detector; so are the
-    comparisons, which decide as the detector does in float64 (:func:`rounded`).
+    comparisons, which decide as the detector does in float64 (:func:`rounded_down`).
 
     Parameters
     ----------
@@ -84,14 +84,15 @@ class Scorer(nn.Module):
             if isinstance(module, NormPool2d):
                 module.fused = False  # oneDNN's own layout is no part of ONNX
         self.centers = [member.center.cpu() for member in members]
-        self.radius = members[0].radius
-        self.units = [member.mean_distance for member in members]
         dtype = self.centers[0].dtype
-        limit = rounded(np.array(threshold), dtype, down=True)
+        # As tensors: the exporter writes Python's numbers in float32.
+        self.square = torch.tensor(members[0].radius ** 2, dtype=dtype)
+        self.units = [torch.tensor(m.mean_distance, dtype=dtype) for m in members]
+        limit = rounded_down(np.array(threshold), dtype)
         self.register_buffer("threshold", torch.from_numpy(limit))
         self.n_held_out = 0 if calibration is None else len(calibration)
         if calibration is not None:
-            ordered = rounded(calibration.scores, dtype, down=False)
+            ordered = rounded_down(calibration.scores, dtype)
             filled = np.full(2 ** self.n_held_out.bit_length() - 1, np.inf)
             filled[: len(ordered)] = ordered
             self.register_buffer("held_out", torch.from_numpy(filled).to(dtype))
@@ -115,7 +116,7 @@ class Scorer(nn.Module):
             for encoder, center in zip(self.encoders, self.centers, strict=True)
         ]
         if len(squares) == 1:
-            return squares[0] - self.radius**2
+            return squares[0] - self.square
         distances = [
             square.sqrt() / unit
             for square, unit in zip(squares, self.units, strict=True)
@@ -137,22 +138,18 @@ class Scorer(nn.Module):
         return count.clamp(max=self.n_held_out)
 
 
-def rounded(
-    numbers: NDArray[np.float64], dtype: torch.dtype, down: bool
-) -> NDArray[Any]:
-    """Round numbers so that comparing decides as before.
+def rounded_down(numbers: NDArray[np.float64], dtype: torch.dtype) -> NDArray[Any]:
+    """Round numbers to a type so that comparing with scores of it decides as before.
 
-    A float32 score is at most a float64 threshold exactly if it is at most the largest
-    float32 number that is (rounded down); at most a calibration score, likewise, if at
-    most the smallest one that is not below it (rounded up).
+    A float32 score is at most a float64 number exactly if it is at most the largest
+    float32 number that is.
     """
     if dtype == torch.float64:
         return numbers
     with np.errstate(over="ignore"):
         near = numbers.astype(np.float32)
-    wrong = near > numbers if down else near < numbers
-    towards = np.float32(-np.inf if down else np.inf)
-    return np.where(wrong, np.nextafter(near, towards), near)
+    lower = np.nextafter(near, np.float32(-np.inf))
+    return np.where(near > numbers, lower, near)
 
 
 def write_onnx(
