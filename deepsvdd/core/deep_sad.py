@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
@@ -12,7 +13,7 @@ from torch import nn
 from deepsvdd.core.detector import Detector
 from deepsvdd.core.input_checks import Samples
 from deepsvdd.core.known import Known, weight_of_label
-from deepsvdd.core.recipes import Recipe
+from deepsvdd.core.recipes import Recipe, Variant
 
 
 class DeepSAD(Detector):
@@ -43,6 +44,8 @@ class DeepSAD(Detector):
         ε: keeps the loss of an anomaly on the center finite; that of the authors' code.
     recipe : str or Recipe, default="fast"
         Training settings.
+    widths : sequence of int, optional
+        Sizes of the network's layers.
     pretrain : bool, default=True
         Pretrain φ as the encoder of an autoencoder.
     n_members : int, default=1
@@ -115,8 +118,9 @@ class DeepSAD(Detector):
         network: str | nn.Module = "auto",
         eta: float | str = 1.0,
         eps: float = 1e-6,
-        recipe: str | Recipe = "fast",
+        recipe: str | Recipe | Variant = "fast",
         *,
+        widths: Sequence[int] | None = None,
         pretrain: bool = True,
         n_members: int = 1,
         preprocessing: str = "auto",
@@ -136,6 +140,7 @@ class DeepSAD(Detector):
         self.eta = eta
         self.eps = eps
         self.recipe = recipe
+        self.widths = widths
         self.pretrain = pretrain
         self.n_members = n_members
         self.preprocessing = preprocessing

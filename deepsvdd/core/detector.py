@@ -7,7 +7,7 @@ Training, scoring, the threshold, checks and model files; what calibration adds 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,7 +33,13 @@ from deepsvdd.core.model_file import read_detector, write_detector
 from deepsvdd.core.networks import check_network, default_network
 from deepsvdd.core.onnx_file import write_onnx
 from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
-from deepsvdd.core.recipes import Recipe, is_whole
+from deepsvdd.core.recipes import (
+    Recipe,
+    Variant,
+    is_whole,
+    settings_by_name,
+    with_settings,
+)
 from deepsvdd.core.scoring import (
     check_scores,
     check_threshold,
@@ -59,7 +65,8 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
 
     kind: ClassVar[str]
     network: str | nn.Module
-    recipe: str | Recipe
+    widths: Sequence[int] | None
+    recipe: str | Recipe | Variant
     n_members: int
     preprocessing: str
     contamination: str | float
@@ -101,14 +108,18 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
         if starts and former not in (None, self.input_shape_):
             raise ValueError(OTHER_START)
         self.network_ = self._network_name()
-        check_network(self.network_, self.input_shape_)  # before all is read
+        # Before all is read.
+        check_network(self.network_, self.input_shape_, self.widths)
         samples, known = counted(samples, y, sample_weight)
         n: int = len(samples)  # type: ignore[arg-type]
         self._note(known, n)
         self.recipe_ = recipe_for(self.recipe, self.network_, n, self.n_members)
         # Networks that are kept know one scale: that of their extrema.
         kept = getattr(self, "preprocessor_", None) if starts else None
+        seen = getattr(self, "training_hashes_", None) if starts else None
         self._measure(samples, known, kept)
+        if seen is not None:
+            self.training_hashes_ = np.union1d(seen, self.training_hashes_)
         if self.preprocessor_.method != self._preprocessing_method():
             raise ValueError(OTHER_START)
         feed = self._feed(samples, device, known)
@@ -226,7 +237,19 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
         return scores.cpu().numpy()
 
     def score_samples(self, X: Samples) -> NDArray[np.float64]:
-        """Return the negative anomaly score (n,): larger is more normal."""
+        """Return the negative anomaly score (n,): larger is more normal.
+
+        scikit-learn's name for it, and so the one that a pipeline passes on, which has
+        no ``anomaly_score``:
+
+        >>> import numpy as np
+        >>> from sklearn.pipeline import make_pipeline
+        >>> from sklearn.preprocessing import PowerTransformer
+        >>> from deepsvdd import DeepSVDD
+        >>> x = np.random.default_rng(0).lognormal(size=(200, 4))
+        >>> pipeline = make_pipeline(PowerTransformer(), DeepSVDD(random_state=0))
+        >>> scores = -pipeline.fit(x).score_samples(x)  # larger is more anomalous
+        """
         return -self.anomaly_score(X)
 
     def decision_function(self, X: Samples) -> NDArray[np.float64]:
@@ -308,12 +331,46 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
             None if weights is None else weights.numpy(),
         )
 
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            With the settings of the recipe, such as ``recipe__training__lr``; None are
+            those of a recipe by name, which the samples decide.
+        """
+        params: dict[str, Any] = super().get_params(deep)
+        if deep:
+            settings = settings_by_name(self.recipe)
+            params |= {f"recipe__{name}": value for name, value in settings.items()}
+        return params
+
     def set_params(self, **params: Any) -> Self:
         """Set parameters, for the next ``fit``; a threshold takes effect at once.
 
+        Settings of the recipe have names, too: ``recipe__training__lr=0.001``,
+        ``recipe__pretraining__n_epochs=20``, ``recipe__radius_every=2``; grid searches
+        find them by these. Of a recipe by name the others still suit the samples, and
+        None takes back what was set.
+
         After a change of ``contamination``, whose threshold needs the training data,
         labels are refused until the next ``fit``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such parameter or setting.
         """
+        mark = "recipe__"
+        settings = {
+            name.removeprefix(mark): params.pop(name)
+            for name in list(params)
+            if name.startswith(mark)
+        }
+        if settings:
+            base = params.get("recipe", self.recipe)
+            params["recipe"] = with_settings(base, settings)
         before = repr((self.threshold, self.contamination))  # of arrays, too
         super().set_params(**params)
         changed = repr((self.threshold, self.contamination)) != before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from typing import Any
 
@@ -17,7 +18,7 @@ from deepsvdd.core.input_checks import Samples
 from deepsvdd.core.known import NOTHING
 from deepsvdd.core.model_file import rebuilt_member
 from deepsvdd.core.model_tar import read_model_tar
-from deepsvdd.core.recipes import Recipe, get_recipe
+from deepsvdd.core.recipes import Recipe, Variant, get_recipe
 
 
 class DeepSVDD(Detector):
@@ -49,6 +50,13 @@ class DeepSVDD(Detector):
         thousands. "paper" is that of the authors' commands, and counts epochs. For
         images, "fast-dictionary" begins as the paper's code does, unlike its text; see
         chapter 11 of the book for what that changes. See :func:`deepsvdd.get_recipe`.
+        Its settings have names, for :meth:`set_params` and grid searches:
+        ``recipe__training__lr``, ``recipe__pretraining__n_epochs``, …
+    widths : sequence of int, optional
+        Sizes of the network's layers, if not its own: for vectors, of each layer,
+        (64, 32); for images, output channels of each convolution, then the
+        representation's dimension, a multiple of 16, (16, 8, 64). Not for a module of
+        your own.
     pretrain : bool, default=True
         Pretrain φ as the encoder of an autoencoder.
     n_members : int, default=1
@@ -73,7 +81,7 @@ class DeepSVDD(Detector):
     warm_start : bool, default=False
         Go on from the networks of the previous ``fit`` (or of a loaded model), with the
         extrema of that fit, whose scale they know. Without pretraining the center stays
-        too, with pretraining it is computed anew.
+        too, with pretraining it is computed anew. See the notes on new data.
     device : str, default="auto"
         "cpu", "cuda", "cuda:1", …; "auto" takes a GPU where there is one.
     precision : {"float32", "bf16"}, default="float32"
@@ -121,6 +129,19 @@ class DeepSVDD(Detector):
     A scikit-learn ``Pipeline`` that ends in this estimator has no ``anomaly_score``;
     ``-pipeline.score_samples(X)`` is the same.
 
+    There is no ``partial_fit``. To go on with new data, fit again on old and new
+    together, as many of the old as can be kept, from where the detector stands::
+
+        detector.set_params(warm_start=True, pretrain=False)
+        detector.set_params(recipe__training__n_epochs=3)
+        detector.fit(np.concatenate([old, new]))
+
+    Preprocessing and center stay what they were; the threshold is found anew, as the
+    network's scores have changed, and it is for the data of this fit: of new data alone
+    it would flag what was normal before. A threshold that was set stays. Calibration is
+    dropped: ``calibrate`` again, on samples of neither fit. Where new data have another
+    scale than old ones, the extrema no longer suit them: fit anew, without warm start.
+
     References
     ----------
     Ruff et al., "Deep One-Class Classification", ICML 2018.
@@ -140,8 +161,9 @@ class DeepSVDD(Detector):
         network: str | nn.Module = "auto",
         objective: str = "one-class",
         nu: float = 0.1,
-        recipe: str | Recipe = "fast",
+        recipe: str | Recipe | Variant = "fast",
         *,
+        widths: Sequence[int] | None = None,
         pretrain: bool = True,
         n_members: int = 1,
         preprocessing: str = "auto",
@@ -161,6 +183,7 @@ class DeepSVDD(Detector):
         self.objective = objective
         self.nu = nu
         self.recipe = recipe
+        self.widths = widths
         self.pretrain = pretrain
         self.n_members = n_members
         self.preprocessing = preprocessing
@@ -263,6 +286,7 @@ class DeepSVDD(Detector):
             model.input_shape_,
             resolve_device(model.device),
             path=path,
+            widths=model.widths,
             encoder_state=legacy["encoder"],
             center=legacy["center"],
             radius=legacy["radius"],

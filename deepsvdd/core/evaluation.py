@@ -15,7 +15,7 @@ from deepsvdd.core._engine.isolation import drawn_from
 from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.metrics import evaluate, roc_auc
 from deepsvdd.core.networks import Autoencoder
-from deepsvdd.core.recipes import Phase, Recipe, get_recipe, shortened
+from deepsvdd.core.recipes import Phase, Recipe, resolved, shortened
 from deepsvdd.core.training import Hypersphere, train_hyperspheres
 from deepsvdd.datasets import Split
 
@@ -90,9 +90,8 @@ def untrained_aucs(detector: DeepSVDD, split: Split, n_seeds: int = 5) -> list[f
     list of float
         Their test AUCs, fractions of 1.
     """
-    recipe = detector.recipe
-    if isinstance(recipe, str):
-        recipe = get_recipe(recipe)  # every network's variant has the same first layer
+    # Every network's variant of a named recipe has the same first layer.
+    recipe = resolved(detector.recipe)
     aucs = []
     for seed in range(n_seeds):
         control = clone(detector).set_params(

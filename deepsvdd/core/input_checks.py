@@ -18,9 +18,17 @@ from deepsvdd.core._engine.devices import PRECISIONS
 from deepsvdd.core._engine.feeds import as_images, read_images
 from deepsvdd.core.known import LABEL_WEIGHTS, is_label_weight
 from deepsvdd.core.metrics import as_numpy
-from deepsvdd.core.networks import NETWORKS, VECTOR_NETWORKS
+from deepsvdd.core.networks import LENETS, NETWORKS, VECTOR_NETWORKS
 from deepsvdd.core.preprocessing import METHODS
-from deepsvdd.core.recipes import RECIPES, Recipe, is_number, is_whole, require
+from deepsvdd.core.recipes import (
+    RECIPES,
+    Recipe,
+    Variant,
+    is_number,
+    is_whole,
+    require,
+    settings_by_name,
+)
 from deepsvdd.core.training import OBJECTIVES
 from deepsvdd.datasets.samples import image_batch
 
@@ -62,6 +70,7 @@ def check_parameters(detector: Any) -> None:
         detector.network, names
     )
     require("network", valid, f"'auto', a module or one of {NETWORKS}", detector)
+    check_widths(detector)
     valid = is_one_of(detector.preprocessing, ("auto", *METHODS))
     require("preprocessing", valid, f"'auto' or one of {METHODS}", detector)
     valid = is_one_of(detector.precision, PRECISIONS)
@@ -85,14 +94,31 @@ def check_parameters(detector: Any) -> None:
     for flag in ("pretrain", "allow_collapse", "warm_start", "verbose"):
         valid = isinstance(getattr(detector, flag), bool | np.bool_)
         require(flag, valid, "True or False", detector)
-    valid = isinstance(detector.recipe, Recipe | str)
+    valid = isinstance(detector.recipe, Recipe | Variant | str)
     require("recipe", valid, f"a Recipe or one of {', '.join(RECIPES)}", detector)
-    first_layer = getattr(detector.recipe, "first_layer", "random")
+    first_layer = settings_by_name(detector.recipe)["first_layer"] or "random"
     if detector.network in VECTOR_NETWORKS and first_layer != "random":
         raise ValueError(
             "first_layer must be 'random' for a network without a convolution; got "
             f"{first_layer!r} for {detector.network!r}"
         )
+
+
+def check_widths(detector: Any) -> None:
+    """Raise ValueError unless a network's widths are sizes, or left to the network."""
+    widths = detector.widths
+    if widths is None:
+        return
+    valid = isinstance(widths, list | tuple) and len(widths) > 0
+    valid = valid and all(is_whole(width) and width >= 1 for width in widths)
+    require("widths", valid, "None or whole numbers from 1 on, (64, 32)", detector)
+    if isinstance(detector.network, nn.Module):
+        raise ValueError(
+            "widths must be None for a network of your own, which has its own; got "
+            f"{widths!r}"
+        )
+    if detector.network in LENETS:
+        LENETS[detector.network].widened(widths)
 
 
 def is_one_of(value: object, choices: tuple[str, ...]) -> bool:

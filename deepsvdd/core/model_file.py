@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
 from typing import Any
@@ -83,9 +83,10 @@ def metadata_of(
     """Describe a fitted detector in JSON's terms."""
     import sklearn
 
-    seed = parameters["random_state"]
+    seed, widths = parameters["random_state"], parameters["widths"]
     stored = parameters | {
         "network": fitted["network_"],
+        "widths": None if widths is None else [int(width) for width in widths],
         "recipe": asdict(fitted["recipe_"]),
         "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
         "device": "auto",
@@ -193,6 +194,8 @@ def read_detector(
     tensors, metadata = read_contents(path, defaults)
     parameters = metadata["parameters"]
     parameters["recipe"] = Recipe.from_dict(parameters["recipe"])
+    if parameters["widths"] is not None:
+        parameters["widths"] = tuple(parameters["widths"])
     name = parameters["network"]
     if name == "custom":
         if network is None:
@@ -224,6 +227,7 @@ def read_detector(
                 shape,
                 device,
                 path=path,
+                widths=parameters["widths"],
                 encoder_state=strip_prefix(tensors, f"members.{m}.encoder."),
                 center=tensors[f"members.{m}.center"],
                 **member,
@@ -250,6 +254,7 @@ def rebuilt_member(
     device: torch.device,
     *,
     path: str | PathLike[str],
+    widths: Sequence[int] | None,
     encoder_state: dict[str, Tensor],
     center: Tensor,
     radius: float,
@@ -270,7 +275,7 @@ def rebuilt_member(
         encoder = module.encoder if isinstance(module, Autoencoder) else module
     else:
         cpu = torch.device("cpu")
-        encoder = seeded_autoencoder(network, input_shape, 0, cpu).encoder
+        encoder = seeded_autoencoder(network, input_shape, 0, cpu, widths).encoder
     encoder = encoder.to("cpu", center.dtype)
     if problem := misfit(encoder, encoder_state):
         raise ModelFileError(

@@ -277,7 +277,8 @@ def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -
         raise ValueError(
             f"{EXTREMA[1]} must not be below {EXTREMA[0]}; somewhere it is"
         )
-    _check_weights(tensors, metadata["parameters"]["network"], shape, own)
+    parameters = metadata["parameters"]
+    _check_weights(tensors, parameters["network"], shape, own, parameters.get("widths"))
 
 
 def _check_seen(tensors: Mapping[str, Tensor], n_calibration: Any) -> None:
@@ -317,13 +318,14 @@ def _check_weights(
     network: str,
     shape: tuple[int, ...],
     prefixes: Collection[str],
+    widths: list[int] | None,
 ) -> None:
     """Check the weights of a named network against its architecture."""
     if network == "custom":  # known when the user gives it
         return
     with torch.device("meta"):  # nothing is allocated, or drawn
         try:
-            encoder = build_autoencoder(network, shape).encoder
+            encoder = build_autoencoder(network, shape, widths).encoder
         except ValueError:
             raise ValueError(
                 f"input_shape must be one that the network {network!r} takes; got "

@@ -10,7 +10,7 @@ Axis letters: B batch, C channels, H height, W width, D representation.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -56,6 +56,25 @@ class LeNetConfig:
     xavier: bool = False
     dense: int = 0
     deepens: bool = False
+
+    def widened(self, widths: Sequence[int] | None) -> LeNetConfig:
+        """Take other channels and another dimension D, if they are given.
+
+        Raises
+        ------
+        ValueError
+            If a decoder cannot mirror them.
+        """
+        if widths is None:
+            return self
+        *channels, rep_dim = widths
+        side = GRID**2
+        if not channels or (rep_dim % side and not self.dense):
+            raise ValueError(
+                "widths must be channels of at least one convolution, then the "
+                f"representation's dimension, a multiple of {side}; got {tuple(widths)}"
+            )
+        return replace(self, channels=tuple(channels), rep_dim=rep_dim, deepens=False)
 
     def suited_to(self, input_shape: Shape) -> LeNetConfig:
         """Leave out the convolutions that images (C, H, W) are too small for."""
@@ -266,7 +285,9 @@ VECTOR_NETWORKS = ("mlp", "mlp_BN")
 NETWORKS = (*LENETS, *VECTOR_NETWORKS)
 
 
-def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
+def build_autoencoder(
+    name: str, input_shape: Shape, widths: Sequence[int] | None = None
+) -> Autoencoder:
     """Build one of the named networks with its decoder, freshly initialized.
 
     Weights are drawn from torch's global generator: seed it before.
@@ -281,6 +302,10 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
         The others are for vectors, and ours, too.
     input_shape : (C, H, W) or (d,)
         Shape of one sample.
+    widths : sequence of int, optional
+        Other sizes than the network's own. For vectors, of the layers; for images,
+        output channels of each convolution, whose number is the depth. The last is the
+        dimension D of the representation, for images a multiple of 16.
 
     Returns
     -------
@@ -290,7 +315,8 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
     Raises
     ------
     ValueError
-        If the name is unknown or the network cannot take samples of that shape.
+        If the name is unknown or the network cannot take samples of that shape, or have
+        those widths.
 
     Notes
     -----
@@ -312,11 +338,11 @@ def build_autoencoder(name: str, input_shape: Shape) -> Autoencoder:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}; got {name!r}")
     if name in VECTOR_NETWORKS:
         n_features, normed = math.prod(input_shape), name == "mlp_BN"
-        widths = normed_widths(n_features) if normed else WIDTHS
-        encoder = MLP(n_features, widths, normed)
-        return Autoencoder(encoder, MLPDecoder(input_shape, widths))
-    check_network(name, input_shape)
-    config = LENETS[name].suited_to(input_shape)
+        sizes = tuple(widths or (normed_widths(n_features) if normed else WIDTHS))
+        encoder = MLP(n_features, sizes, normed)
+        return Autoencoder(encoder, MLPDecoder(input_shape, sizes))
+    check_network(name, input_shape, widths)
+    config = LENETS[name].widened(widths).suited_to(input_shape)
     return Autoencoder(LeNet(input_shape, config), LeNetDecoder(input_shape, config))
 
 
@@ -327,7 +353,11 @@ def normed_widths(n_features: int) -> tuple[int, int, int]:
 
 
 def seeded_autoencoder(
-    name: str, input_shape: Shape, seed: int, device: torch.device
+    name: str,
+    input_shape: Shape,
+    seed: int,
+    device: torch.device,
+    widths: Sequence[int] | None = None,
 ) -> Autoencoder:
     """Build a named network with the weights that belong to a seed.
 
@@ -335,15 +365,27 @@ def seeded_autoencoder(
     torch's global generator is neither used nor changed.
     """
     with drawn_from(seed):
-        autoencoder = build_autoencoder(name, input_shape)
+        autoencoder = build_autoencoder(name, input_shape, widths)
     return autoencoder.to(memory_format=torch.channels_last).to(device)
 
 
-def check_network(name: str, input_shape: Shape) -> None:
+def check_network(
+    name: str, input_shape: Shape, widths: Sequence[int] | None = None
+) -> None:
     """Raise ValueError if a named network and its decoder cannot take such samples."""
-    if name not in LENETS or takes(LENETS[name], input_shape):
+    if name not in LENETS:
         return
-    smallest, largest = limits(LENETS[name])
+    config = LENETS[name].widened(widths)
+    if takes(config, input_shape):
+        return
+    smallest, largest = limits(config)
+    if widths is not None and takes(LENETS[name], input_shape):
+        depth = len(config.channels)
+        raise ValueError(
+            f"widths must have a number of convolutions for samples of shape "
+            f"{tuple(input_shape)}; {depth} take images with sides of {smallest} to "
+            f"{largest} pixels; got {tuple(widths)}"
+        )
     auto = default_network(input_shape)
     able = f"{auto!r}, " if auto in LENETS and takes(LENETS[auto], input_shape) else ""
     raise ValueError(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, TypeGuard
@@ -318,3 +319,125 @@ def get_recipe(name: str, network: str = "", n_samples: int | None = None) -> Re
     if n_samples is None or name.startswith("paper"):
         return recipe
     return suited(recipe, n_samples, MEANT_FOR.get(network, MEANT_FOR[""]))
+
+
+# ---------------------------------------------------------------- settings by name
+
+PHASES = ("pretraining", "training")
+PHASE_SETTINGS = tuple(setting.name for setting in fields(Phase))
+RECIPE_SETTINGS = tuple(setting.name for setting in fields(Recipe))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A recipe by its name, with some settings of one's own.
+
+    The others are those of the name: suited to network and samples, as the recipe is.
+    It is what ``set_params(recipe__training__lr=0.01)`` makes of ``recipe="fast"``.
+
+    Attributes
+    ----------
+    name : str
+        As for :func:`get_recipe`.
+    changes : dict
+        Values by names such as "training__lr", "pretraining__n_epochs", "radius_every".
+
+    Raises
+    ------
+    ValueError
+        If there is no such recipe or setting, or no training can have the value.
+
+    Examples
+    --------
+    >>> from deepsvdd import DeepSVDD
+    >>> detector = DeepSVDD().set_params(recipe__training__n_epochs=20)
+    >>> detector.recipe
+    Variant(name='fast', changes={'training__n_epochs': 20})
+    """
+
+    name: str
+    changes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse settings that no training can have."""
+        changed(get_recipe(self.name), self.changes)
+
+
+def setting_names() -> list[str]:
+    """List what can be set by name, from "pretraining" to "training__schedule"."""
+    within = [f"{phase}__{name}" for phase in PHASES for name in PHASE_SETTINGS]
+    return [*RECIPE_SETTINGS, *within]
+
+
+def changed(recipe: Recipe, changes: Mapping[str, Any]) -> Recipe:
+    """Give settings of a recipe other values, by their names.
+
+    Raises
+    ------
+    ValueError
+        If there is no such setting, or no training can have the value.
+    """
+    # Whole phases first: "training" is shorter than "training__lr".
+    for name in sorted(changes):
+        phase, _, setting = name.partition("__")
+        known = PHASE_SETTINGS if setting else RECIPE_SETTINGS
+        if (setting and phase not in PHASES) or (setting or phase) not in known:
+            owner = phase if setting and phase in PHASES else "a recipe"
+            own = PHASE_SETTINGS if owner in PHASES else RECIPE_SETTINGS
+            raise ValueError(
+                f"recipe__{name} is no setting; {owner} has {', '.join(own)}"
+            )
+        value = changes[name]
+        if setting:
+            name, value = phase, replace(getattr(recipe, phase), **{setting: value})
+        recipe = replace(recipe, **{name: value})
+    return recipe
+
+
+def with_settings(
+    recipe: str | Recipe | Variant, changes: Mapping[str, Any]
+) -> Recipe | Variant | str:
+    """Set settings of what an estimator takes as its recipe.
+
+    Of a recipe by name, None as a value takes back what was set.
+    """
+    if isinstance(recipe, Recipe):
+        return changed(recipe, changes)
+    if not isinstance(recipe, str | Variant):
+        raise ValueError(
+            f"recipe must be a Recipe or one of {', '.join(RECIPES)}; got {recipe!r}"
+        )
+    before = recipe.changes if isinstance(recipe, Variant) else {}
+    name = recipe.name if isinstance(recipe, Variant) else recipe
+    own = {k: v for k, v in {**before, **changes}.items() if v is not None}
+    return Variant(name, own) if own else name
+
+
+def settings_by_name(recipe: str | Recipe | Variant) -> dict[str, Any]:
+    """Tell the settings of what an estimator takes as its recipe, by their names.
+
+    Those that the samples decide, of a recipe by name, are None.
+    """
+    names = setting_names()
+    if isinstance(recipe, Recipe):
+        paths = {name: name.split("__") for name in names}
+        return {
+            name: getattr(recipe, path[0])
+            if len(path) == 1
+            else getattr(getattr(recipe, path[0]), path[1])
+            for name, path in paths.items()
+        }
+    changes = recipe.changes if isinstance(recipe, Variant) else {}
+    return {name: changes.get(name) for name in names}
+
+
+def resolved(
+    recipe: str | Recipe | Variant, network: str = "", n_samples: int | None = None
+) -> Recipe:
+    """Return the recipe itself; one by name as :func:`get_recipe` does."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, Variant):
+        suited_to = get_recipe(recipe.name, network, n_samples)
+        return changed(suited_to, recipe.changes)
+    return get_recipe(recipe, network, n_samples)

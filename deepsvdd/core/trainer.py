@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
@@ -33,7 +34,7 @@ from deepsvdd.core.architecture import (
 )
 from deepsvdd.core.known import NOTHING, Known
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
-from deepsvdd.core.recipes import Recipe, get_recipe
+from deepsvdd.core.recipes import Recipe, Variant, resolved
 from deepsvdd.core.training import (
     Hypersphere,
     pretrain_autoencoders,
@@ -57,6 +58,8 @@ class Trainer:
     ----------
     network : str or Module
         Name, or a module of the user's own.
+    widths : sequence of int or None
+        Of a named network's layers, if not its own.
     network_name : str
         "custom" for a module.
     input_shape : (c, h, w) or (d,)
@@ -70,6 +73,7 @@ class Trainer:
     """
 
     network: str | nn.Module
+    widths: Sequence[int] | None
     network_name: str
     input_shape: tuple[int, ...]
     recipe: Recipe
@@ -89,6 +93,7 @@ class Trainer:
         """Take over what an estimator says, once it knows its data."""
         return cls(
             network=detector.network,
+            widths=detector.widths,
             network_name=detector.network_,
             input_shape=detector.input_shape_,
             recipe=detector.recipe_,
@@ -208,7 +213,11 @@ class Trainer:
                 module = Autoencoder(module, nn.Identity())
         else:
             module = seeded_autoencoder(
-                self.network_name, self.input_shape, seed, torch.device("cpu")
+                self.network_name,
+                self.input_shape,
+                seed,
+                torch.device("cpu"),
+                self.widths,
             )
         check_output(module.encoder, example)
         if self.pretrain:
@@ -249,9 +258,9 @@ class Trainer:
 
 
 def recipe_for(
-    recipe: str | Recipe, network: str, n_samples: int, n_members: int
+    recipe: str | Recipe | Variant, network: str, n_samples: int, n_members: int
 ) -> Recipe:
-    """Suit a named recipe to the samples; one that the user built stays as it is.
+    """Suit a named recipe to the samples; what the user set stays as it is.
 
     Warns
     -----
@@ -268,7 +277,7 @@ def recipe_for(
             FewSamplesWarning,
             stacklevel=6,
         )
-    return get_recipe(recipe, network, n_samples)
+    return resolved(recipe, network, n_samples)
 
 
 def restart(encoder: nn.Module, start: Hypersphere) -> None:
