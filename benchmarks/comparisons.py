@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -53,6 +54,7 @@ from deepsvdd.core._engine.feeds import as_feed
 from deepsvdd.core._engine.replay import ReplayedStep
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.training import mean_representation
+from deepsvdd.errors import OldDependencyError
 from deepsvdd.reproduction import provenance
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -395,6 +397,31 @@ def untrained() -> Recipe:
 
 
 # -------------------------------------------------------------- processes of their own
+
+
+@comparison("one-image", repetitions=(301, 9))
+def one_image(setting: Setting) -> Sides:
+    """Score one image, as a request brings it: by the package, and as an ONNX file."""
+    split = setting.split
+    detector = DeepSVDD(recipe=untrained(), pretrain=False, device=setting.device)
+    detector.fit(split.x_train)
+    image = split.x_test[:1]
+    raw = image.reshape(1, *detector.input_shape_).astype("float32")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        try:
+            detector.export_onnx(path)
+        except OldDependencyError as reason:
+            raise Unavailable(str(reason)) from None
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(path)
+    return Sides(
+        {
+            "package": timed(lambda: detector.anomaly_score(image)),
+            "onnxruntime": timed(lambda: session.run(None, {"x": raw})),
+        }
+    )
 
 
 @comparison("import", repetitions=(7, 2))

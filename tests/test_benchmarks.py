@@ -22,7 +22,7 @@ from tests import ROOT
 NAMES = (
     *("autoencoder-epoch", "svdd-epoch", "cifar10-autoencoder", "cifar10-svdd"),
     *("precision", "threads", "floor", "images", "networks", "replay"),
-    *("fit", "score", "import", "memory"),
+    *("fit", "score", "one-image", "import", "memory"),
 )
 
 

@@ -192,7 +192,10 @@ class Stream(Feed):
     def read(self, parts: Sequence[Tensor]) -> Iterator[Tensor]:
         """Yield a batch for each tensor of indices."""
         self._plan.parts = [part.tolist() for part in parts]
-        for batch in self._batches():
+        # One batch, as of one image to be scored: a process takes longer to start.
+        alone = len(parts) == 1
+        found = map(self.images.__getitem__, self._plan.parts)
+        for batch in found if alone else self._batches():
             if isinstance(batch, str):  # what was wrong with it
                 raise ValueError(batch)
             batch = batch.to(self.device, non_blocking=True)

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from deepsvdd import DeepSVDD, ImageArray, ImageFolder, Phase, Preprocessor, Recipe
 from deepsvdd.core._engine.feeds import InMemory, Stream, as_images, read_images
-from tests.toys import STILL, make_images
+from tests.toys import STILL, Streamed, make_images
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -124,6 +124,28 @@ class Plain(Dataset):
 
     def __getitem__(self, index):
         return torch.from_numpy(self.images[index].copy()), 7
+
+
+class Watched(Streamed):
+    """Knows which images this process has read."""
+
+    def __init__(self, images):
+        super().__init__(images)
+        self.read = set()
+
+    def __getitem__(self, index):
+        self.read.add(index)
+        return super().__getitem__(index)
+
+
+def test_one_batch_is_read_without_another_process(digits):
+    """Scoring one image need not wait for one to start."""
+    few, many = Watched(digits[:3]), Watched(digits[[0] * 600])
+    detector = fitted(digits, n_workers=2)
+    detector.anomaly_score(few)
+    assert few.read == {0, 1, 2}
+    detector.anomaly_score(many)
+    assert many.read == {0}  # looked at before
 
 
 @pytest.mark.parametrize("kind", ["array", "folder", "torch"])
