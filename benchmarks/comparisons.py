@@ -415,7 +415,9 @@ def one_image(setting: Setting) -> Sides:
             raise Unavailable(str(reason)) from None
         import onnxruntime
 
-        session = onnxruntime.InferenceSession(path)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(path, options)
     return Sides(
         {
             "package": timed(lambda: detector.anomaly_score(image)),
