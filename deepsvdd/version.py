@@ -44,7 +44,7 @@ def check_dependencies() -> None:
             found = version(name)
         except PackageNotFoundError:
             continue
-        if _numbers(found) < _numbers(lowest):
+        if numbers_of(found) < numbers_of(lowest):
             old[f"{name}>={lowest}"] = f"{name} {found}"
     if old:
         wanted = " ".join(f"'{requirement}'" for requirement in old)
@@ -54,7 +54,7 @@ def check_dependencies() -> None:
         )
 
 
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers_of(version: str) -> tuple[int, ...]:
     """Return a version's numbers: "2.4.0a0+cu121" → (2, 4), which is also "2.4"."""
     release = re.match(r"\d+(?:\.\d+)*", version)
     numbers = [int(n) for n in release[0].split(".")] if release else []

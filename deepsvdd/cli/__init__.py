@@ -125,6 +125,7 @@ def main() -> None:
       deepsvdd fit good/ model.safetensors --size 32
       deepsvdd score model.safetensors new/ --resize
       deepsvdd info model.safetensors
+      deepsvdd export model.safetensors model.onnx
 
     Each command's --help has more examples.
     """

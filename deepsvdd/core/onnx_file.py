@@ -34,7 +34,7 @@ from deepsvdd.core.scoring import rounding_of
 from deepsvdd.core.training import Hypersphere
 from deepsvdd.errors import OldDependencyError, reason_of
 from deepsvdd.files import atomic_write, require_writable
-from deepsvdd.version import __version__
+from deepsvdd.version import __version__, numbers_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -204,6 +204,11 @@ def check_installed() -> None:
             raise OldDependencyError(
                 f"an export to ONNX needs {name}: pip install 'deepsvdd[export]'"
             ) from None
+    if numbers_of(torch.__version__) < (2, 9):
+        raise OldDependencyError(
+            f"an export to ONNX needs torch 2.9 or newer; got {torch.__version__}: "
+            "pip install 'deepsvdd[export]'"
+        )
 
 
 def traced(scorer: Scorer, shape: tuple[int, ...]) -> ModelProto:

@@ -17,7 +17,6 @@ from tests import ROOT
 
 TEXT = (ROOT / "book/deploy.md").read_text("utf-8")
 EXPORT, SCORE, SERVE = re.findall(r"^```python\n(.*?)^```$", TEXT, re.M | re.S)
-pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")

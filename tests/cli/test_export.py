@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from deepsvdd import DeepSVDD
@@ -12,7 +13,6 @@ from tests.cli import fails, succeeds
 from tests.toys import Tiny, make_images, make_vectors, short
 
 pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
-onnxruntime = pytest.importorskip("onnxruntime")
 
 
 def test_export_of_images(grey):

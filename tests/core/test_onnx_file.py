@@ -275,6 +275,12 @@ def test_without_a_package_of_the_extra(name, on_images, tmp_path, monkeypatch):
         on_images.export_onnx(tmp_path / "m.onnx")
 
 
+def test_with_an_exporter_that_is_too_old(on_images, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "2.8.1+cu128")
+    with pytest.raises(OldDependencyError, match=r"2\.9 or newer; got 2\.8\.1\+cu128"):
+        on_images.export_onnx(tmp_path / "m.onnx")
+
+
 class Branch(Flat):
     """Its way depends on the values of a batch."""
 
