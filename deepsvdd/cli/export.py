@@ -7,15 +7,22 @@ from pathlib import Path
 import click
 
 from deepsvdd.cli import options as shared
+from deepsvdd.cli.config import stored_settings
 from deepsvdd.core.onnx_file import INPUT, OUTPUTS
 from deepsvdd.core.saved import load_detector
 from deepsvdd.files import refuse_output_as_input, require_writable
+
+RUN = ("dataset_name", "normal_class")
 
 
 @click.command(name="export", short_help="Write a model as ONNX, to score elsewhere.")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("output", type=shared.output_path())
-@click.option("--normal", help='What is normal, kept in the file: "digit 3".')
+@click.option(
+    "--normal",
+    help='What is normal, kept in the file: "digit 3".  [default: data set and '
+    "class of a run of train]",
+)
 def command(model: Path, output: Path, normal: str | None) -> None:
     """Write the trained MODEL to the file OUTPUT, which ends in .onnx.
 
@@ -42,7 +49,7 @@ def command(model: Path, output: Path, normal: str | None) -> None:
     refuse_output_as_input(output, model)
     require_writable(output)
     detector = load_detector(model, device="cpu")
-    detector.export_onnx(output, normal=normal)
+    detector.export_onnx(output, normal=normal or class_of_run(model))
     shape = detector.input_shape_
     dtype = "float64" if len(shape) == 1 else "float32"
     click.echo(f"{output}: {detector.kind}, {len(detector.members_)} member(s)")
@@ -56,3 +63,12 @@ def command(model: Path, output: Path, normal: str | None) -> None:
     rows["threshold"] = f"{detector.threshold_:.6g}"
     for name, text in rows.items():
         click.echo(f"{name:<12} {text}")
+
+
+def class_of_run(model: Path) -> str | None:
+    """Say what was normal in the run of ``train`` that wrote a model, if one did."""
+    told = stored_settings(model.with_name("config.json"))
+    if model.name != "model.safetensors" or not {*RUN} <= told.keys():
+        return None
+    dataset, label = (told[name] for name in RUN)
+    return f"{dataset}, class {label}"

@@ -9,6 +9,7 @@ import onnxruntime
 import pytest
 
 from deepsvdd import DeepSVDD
+from deepsvdd.cli.export import class_of_run
 from tests.cli import fails, succeeds
 from tests.toys import Tiny, make_images, make_vectors, short
 
@@ -29,6 +30,21 @@ def test_export_of_images(grey):
     score, label = session.run(None, {"x": images})
     np.testing.assert_allclose(score, detector.anomaly_score(x), rtol=1e-4)
     np.testing.assert_array_equal(label, detector.predict(x))
+
+
+def test_what_was_normal_is_known_of_a_run(trained):
+    model = trained / "model.safetensors"
+    assert class_of_run(model) == "fashion_mnist, class 3"
+    assert class_of_run(trained / "other.safetensors") is None
+    shutil.copy(model, "model.safetensors")
+    assert class_of_run(Path("model.safetensors")) is None
+    for foreign in ("{}", "[]", "no JSON"):
+        Path("config.json").write_text(foreign)
+        assert class_of_run(Path("model.safetensors")) is None
+    succeeds("export", model, "m.onnx")
+    session = onnxruntime.InferenceSession("m.onnx")
+    told = session.get_modelmeta().custom_metadata_map["normal"]
+    assert told == "fashion_mnist, class 3"
 
 
 def test_export_of_a_calibrated_table(tmp_path):

@@ -164,6 +164,21 @@ def test_comparing_in_single_precision_decides_as_in_double(numbers, limit):
         np.testing.assert_array_equal(single >= score, numbers >= float(score))
 
 
+@pytest.mark.parametrize("name", ["on_images", "on_vectors"])
+def test_a_score_on_the_threshold_is_normal(name, request):
+    """As for predict: only a score above the float64 threshold is an outlier."""
+    detector = request.getfixturevalue(name)
+    x = torch.from_numpy(make_images(8)[:, None]).float()
+    if name == "on_vectors":
+        x = torch.from_numpy(make_vectors(8))
+    parts = detector.preprocessor_, detector.members_
+    with torch.no_grad():
+        score = Scorer(*parts, 0.0)(x)[0].double().numpy()
+        for limit in (score[3], *np.nextafter(score[3], [-np.inf, np.inf])):
+            _, label = Scorer(*parts, float(limit))(x)
+            np.testing.assert_array_equal(label, np.where(score <= limit, 1, -1))
+
+
 @given(
     st.lists(st.integers(-5, 5), min_size=1, max_size=40),
     st.lists(st.integers(-6, 6), min_size=1, max_size=9),
