@@ -3,14 +3,14 @@
 #
 # torch 2.14.1: torch.onnx.export (dynamo=True, its default) keeps with every node the
 # stack of calls that it came from: absolute paths, which hold the name of the user, line
-# numbers, and the text of these lines. Without the weights that is most of a small file.
+# numbers, and the text of these lines: of a small file, more than the model itself.
 # Here: a layer and a sum, of a module in a folder of a telling name. Who is hurt: whoever
 # publishes a model, or gives it to a customer. Remedy: clear metadata_props of all nodes
 # before the file is written.
 #
 # Output seen:
-#   the folder's name stands in the file 4 times, and a line of its code
-#   2,942 bytes as exported, 618 without metadata_props
+#   the folder's name stands in the file 3 times, and a line of its code
+#   2,840 bytes as exported, 539 without metadata_props
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
