@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from deepsvdd.core.architecture import check_architecture as check_architecture
     from deepsvdd.core.deep_sad import DeepSAD as DeepSAD
     from deepsvdd.core.estimator import DeepSVDD as DeepSVDD
+    from deepsvdd.core.fcdd import FCDD as FCDD
     from deepsvdd.core.loop import optimise as optimise
     from deepsvdd.core.networks import Autoencoder as Autoencoder
     from deepsvdd.core.networks import build_autoencoder as build_autoencoder
@@ -77,6 +78,7 @@ _HOMES = {
     "Dataset": "datasets.splits",
     "DeepSAD": "core.deep_sad",
     "DeepSVDD": "core.estimator",
+    "FCDD": "core.fcdd",
     "FewSamplesWarning": "errors",
     "Hypersphere": "core.training",
     "ImageArray": "datasets.images",

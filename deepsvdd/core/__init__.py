@@ -10,11 +10,13 @@ preprocessing  contrast normalization, scaling to [0, 1] by the training data
 networks       the networks φ, their decoders, the autoencoders that pretrain them;
                the weights that a seed draws
 layers         two fast layers, here because the networks are made of them
+fcn            the fully convolutional network of FCDD, and its maps enlarged
 architecture   what a network must not have, by the paper's propositions
 objectives     the loss functions, center, radius and score: the paper's equations
 recipes        training settings, and the recipes with names
 loop           the one training loop: order of the samples, batches, Adam, schedules
-training       pretraining; training of both objectives; the hypersphere that results
+moments        mean and spread of representations that come in batches
+training       pretraining; training of all objectives; the hypersphere that results
 collapse       the check whether training has collapsed
 trainer        builds, initializes, pretrains and trains the networks of a detector
 metrics        AUC, average precision, false alarms, intervals
@@ -28,10 +30,13 @@ model_file     what of a fitted detector is stored in its file, and back
 onnx_file      a detector as an ONNX file, to score elsewhere
 model_tar      the authors' own model files, read
 calibrated     what calibration adds to a detector
-detector       what both estimators share
+explanations   occlusion and integrated gradients of any score
+explained      what explanations add to a detector: heat maps, contributions
+detector       what all estimators share
 estimator      ``DeepSVDD``, scikit-learn's way to use all this
 deep_sad       ``DeepSAD``, the same with labels
-saved          model files of either estimator
+fcdd           ``FCDD``, whose representation is a map of the image
+saved          model files of any estimator
 evaluation     a detector's test results, and the control that was never trained
 plots          pictures of images, scores, training and representations
 ============== =====================================================================

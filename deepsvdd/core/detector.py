@@ -1,7 +1,7 @@
-"""What the detectors ``DeepSVDD`` and ``DeepSAD`` share: all but their parameters.
+"""What the detectors share: all but their parameters.
 
 Training, scoring, the threshold, checks and model files; what calibration adds is in
-:mod:`deepsvdd.core.calibrated`.
+:mod:`deepsvdd.core.calibrated`, what explanations add in :mod:`deepsvdd.core.explained`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core._engine.portable import PortableState
 from deepsvdd.core._engine.stacking import trains_at_once
 from deepsvdd.core.calibrated import Calibrated
+from deepsvdd.core.explained import Explained
 from deepsvdd.core.fingerprints import Watched, hashes_of
 from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.known import Known, check_labels, check_weights
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
+class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator):
     """What is the same for all detectors, whose classes add ``__init__`` and ``fit``.
 
     Attributes
@@ -114,6 +115,7 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
         n: int = len(samples)  # type: ignore[arg-type]
         self._note(known, n)
         self.recipe_ = recipe_for(self.recipe, self.network_, n, self.n_members)
+        samples, known = self._beside_outliers(samples, known)
         # Networks that are kept know one scale: that of their extrema.
         kept = getattr(self, "preprocessor_", None) if starts else None
         seen = getattr(self, "training_hashes_", None) if starts else None
@@ -139,13 +141,19 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
     def _note(self, known: Known, n: int) -> None:
         """Note what was known of n samples, if the class has labels."""
 
+    def _beside_outliers(
+        self, samples: Tensor | Dataset[Any], known: Known
+    ) -> tuple[Tensor | Dataset[Any], Known]:
+        """Add outliers to learn from, if the class makes any."""
+        return samples, known
+
     def _measure(
         self,
         samples: Tensor | Dataset[Any],
         known: Known,
         kept: Preprocessor | None = None,
     ) -> None:
-        """Note the extrema of samples that may be normal, and the hashes of all."""
+        """Note extrema and mean of samples that may be normal, and the hashes of all."""
         method, normal = self._preprocessing_method(), known.normal()
         if isinstance(samples, Tensor):
             own: Any = samples if normal is None else samples[normal]
@@ -161,6 +169,7 @@ class Detector(Calibrated, PortableState, OutlierMixin, BaseEstimator):
             self.preprocessor_ = kept or Preprocessor.fit(hashed, method)
             hashes = self._everybodys(hashed, samples)
         self.training_hashes_ = np.sort(hashes.numpy())
+        self._keep_typical(samples, normal)
 
     def _hashes(self, samples: Tensor | Dataset[Any]) -> Tensor:
         """Hash samples (n, ...), to know them again: int64 (n,)."""

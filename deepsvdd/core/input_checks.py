@@ -18,7 +18,7 @@ from deepsvdd.core._engine.devices import PRECISIONS
 from deepsvdd.core._engine.feeds import as_images, read_images
 from deepsvdd.core.known import LABEL_WEIGHTS, is_label_weight
 from deepsvdd.core.metrics import as_numpy
-from deepsvdd.core.networks import LENETS, NETWORKS, VECTOR_NETWORKS
+from deepsvdd.core.networks import LENETS, MAP_NETWORK, NETWORKS, VECTOR_NETWORKS
 from deepsvdd.core.preprocessing import METHODS
 from deepsvdd.core.recipes import (
     RECIPES,
@@ -32,6 +32,8 @@ from deepsvdd.core.recipes import (
 from deepsvdd.core.training import OBJECTIVES
 from deepsvdd.datasets.samples import image_batch
 
+OUTLIERS = ("confetti", "known")  # of FCDD
+
 Samples = ArrayLike | Tensor | Dataset[Any]
 
 
@@ -43,8 +45,12 @@ def check_parameters(detector: Any) -> None:
     ValueError
         Naming a parameter, what it may be, and what it is.
     """
-    supervised = hasattr(detector, "eta")  # Deep SAD, which has neither of the others
-    if supervised:
+    maps = hasattr(detector, "outliers")  # FCDD
+    supervised = maps or hasattr(detector, "eta")  # or Deep SAD
+    if maps:
+        valid = is_one_of(detector.outliers, OUTLIERS)
+        require("outliers", valid, OUTLIERS, detector)
+    elif supervised:
         require("eta", is_label_weight(detector.eta), LABEL_WEIGHTS, detector)
         valid = is_number(detector.eps) and 0 < detector.eps < math.inf
         require("eps", valid, "a positive number", detector)
@@ -65,7 +71,7 @@ def check_parameters(detector: Any) -> None:
         is_number(detector.threshold) and math.isfinite(detector.threshold)
     )
     require("threshold", valid, "None or a finite number", detector)
-    names = ("auto", *NETWORKS)
+    names = ("auto", *NETWORKS, *([MAP_NETWORK] if maps else []))
     valid = isinstance(detector.network, nn.Module) or is_one_of(
         detector.network, names
     )
@@ -92,7 +98,7 @@ def check_parameters(detector: Any) -> None:
             f"random_state={seed!r}"
         )
     for flag in ("pretrain", "allow_collapse", "warm_start", "verbose"):
-        valid = isinstance(getattr(detector, flag), bool | np.bool_)
+        valid = isinstance(getattr(detector, flag, False), bool | np.bool_)
         require(flag, valid, "True or False", detector)
     valid = isinstance(detector.recipe, Recipe | Variant | str)
     require("recipe", valid, f"a Recipe or one of {', '.join(RECIPES)}", detector)

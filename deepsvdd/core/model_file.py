@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from deepsvdd.core._engine.model_format import read_model, strip_prefix, write_model
 from deepsvdd.core.conformal import Calibration
 from deepsvdd.core.model_schema import (
+    BASELINE,
     CALIBRATION,
     ESTIMATORS,
     TRAINED_ON,
@@ -46,7 +47,7 @@ def write_detector(
     Parameters
     ----------
     path : path-like
-    kind : {"DeepSVDD", "DeepSAD"}
+    kind : {"DeepSVDD", "DeepSAD", "FCDD"}
         The estimator's class.
     parameters : dict
         The estimator's parameters.
@@ -66,6 +67,8 @@ def write_detector(
         tensors[f"members.{m}.center"] = member.center
         for name, value in member.encoder.state_dict().items():
             tensors[f"members.{m}.encoder.{name}"] = value
+    if "typical_" in fitted:  # a model of version 0.1 has none
+        tensors[BASELINE] = fitted["typical_"]
     arrays = {TRAINED_ON: fitted.get("training_hashes_")}
     if calibration := fitted.get("calibration_"):
         arrays |= dict(
@@ -150,7 +153,7 @@ def read_contents(
     if isinstance(kind, str) and kind in ESTIMATORS and kind not in defaults:
         raise ModelFileError(
             f"{str(path)!r} holds a {kind}: read it with {kind}.load, or with "
-            "deepsvdd.load_detector, which reads both"
+            "deepsvdd.load_detector, which reads all"
         )
     check_contents(path, tensors, metadata, defaults)
     metadata["parameters"] = {**defaults[kind], **metadata["parameters"]}
@@ -230,6 +233,7 @@ def read_detector(
                 widths=parameters["widths"],
                 encoder_state=strip_prefix(tensors, f"members.{m}.encoder."),
                 center=tensors[f"members.{m}.center"],
+                maps=metadata["estimator"] == "FCDD",
                 **member,
             )
             for m, member in enumerate(metadata["members"])
@@ -239,6 +243,8 @@ def read_detector(
         fitted["feature_names_in_"] = np.asarray(names, dtype=object)
     if counts := metadata.get("labels"):
         fitted["label_counts_"] = counts
+    if BASELINE in tensors:
+        fitted["typical_"] = tensors[BASELINE]
     if TRAINED_ON in tensors:
         fitted["training_hashes_"] = tensors[TRAINED_ON].numpy()
     if CALIBRATION[0] in tensors:
@@ -261,6 +267,7 @@ def rebuilt_member(
     mean_distance: float = 1.0,
     collapsed: bool = False,
     history: dict[str, Any] | None = None,
+    maps: bool = False,
 ) -> Hypersphere:
     """Put a stored network back together on a device.
 
@@ -297,5 +304,7 @@ def rebuilt_member(
         )
     encoder = encoder.to(memory_format=torch.channels_last).to(device).eval()
     return Hypersphere(
-        encoder, center.to(device), radius, mean_distance, collapsed, history or {}
+        *(encoder, center.to(device), radius, mean_distance, collapsed),
+        history=history or {},
+        maps=maps,
     )

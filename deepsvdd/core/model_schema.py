@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from deepsvdd.core._engine.model_format import strip_prefix
 from deepsvdd.core.input_checks import check_parameters
-from deepsvdd.core.networks import NETWORKS, build_autoencoder
+from deepsvdd.core.networks import MAP_NETWORK, NETWORKS, build_autoencoder
 from deepsvdd.core.preprocessing import METHODS
 from deepsvdd.core.recipes import Phase, Recipe, is_number, is_whole
 from deepsvdd.core.training import OBJECTIVES
@@ -29,9 +29,11 @@ OPTIONAL = ("estimator", "labels", "n_calibration", "feature_names", "kind")
 ESTIMATORS = {
     "DeepSVDD": ("network", "objective", "nu", "recipe"),
     "DeepSAD": ("network", "eta", "eps", "recipe"),
+    "FCDD": ("network", "outliers", "recipe"),
 }
 LABELS = ("normal", "anomaly", "unlabeled")
 TRAINED_ON = "training.hashes"
+BASELINE = "training.typical"
 CALIBRATION = ("calibration.scores", "calibration.hashes")
 PHASES = ("pretraining", "training")
 FLOATS = (torch.float32, torch.float64)
@@ -160,7 +162,9 @@ def _check_parameters(
     """Check the estimator's parameters, by the rules of the estimator."""
     place = "parameters"
     _check_fields(place, given, required, defaults)
-    _choice(f"{place}.network", given["network"], (*NETWORKS, "custom"))
+    maps = "outliers" in required
+    networks = (MAP_NETWORK,) if maps else (*NETWORKS, "custom")
+    _choice(f"{place}.network", given["network"], networks)
     if "objective" in required:
         _choice(f"{place}.objective", given["objective"], OBJECTIVES)
     folder = given.get("checkpoint_dir")
@@ -252,7 +256,7 @@ def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -
     seen = (TRAINED_ON, *CALIBRATION)
     for name in tensors:
         encoders = tuple(f"{prefix}encoder." for prefix in own)
-        if name not in (*required, *seen) and not name.startswith(encoders):
+        if name not in (*required, *seen, BASELINE) and not name.startswith(encoders):
             raise _Unknown(f"the tensor {name} is not known here")
     _check_seen(tensors, metadata.get("n_calibration", 0))
     for name, value in tensors.items():
@@ -267,6 +271,9 @@ def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -
             raise ValueError(
                 f"{name} must hold finite numbers; it holds NaN or infinity"
             )
+    if BASELINE in tensors:
+        given = tuple(tensors[BASELINE].shape)
+        require_field(BASELINE, given == shape, f"of shape {shape}", given)
     low, high = (tensors[name] for name in EXTREMA)
     shapes = ((), shape) if len(shape) == 1 else ((),)
     for name, value in zip(EXTREMA, (low, high), strict=True):

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from deepsvdd.core._engine.devices import tensor_cores
 from deepsvdd.core._engine.isolation import drawn_from, usual_modes
+from deepsvdd.core.fcn import FCN, LARGEST, SMALLEST
 from deepsvdd.core.layers import Norm1d, NormPool2d, UpConvTranspose2d, conv_norm_pool
 
 Shape = tuple[int, ...]
@@ -283,6 +284,7 @@ LENETS = {
 }
 VECTOR_NETWORKS = ("mlp", "mlp_BN")
 NETWORKS = (*LENETS, *VECTOR_NETWORKS)
+MAP_NETWORK = "fcdd"  # of FCDD alone, which is trained without a decoder
 
 
 def build_autoencoder(
@@ -334,6 +336,9 @@ def build_autoencoder(
     256    5       1,321,176    20 MB                  400 MB
     =====  ======  ===========  =====================  ===========
     """
+    if name == MAP_NETWORK:
+        check_network(name, input_shape)
+        return Autoencoder(FCN(input_shape), nn.Identity())
     if name not in NETWORKS:
         raise ValueError(f"network must be one of {', '.join(NETWORKS)}; got {name!r}")
     if name in VECTOR_NETWORKS:
@@ -373,6 +378,15 @@ def check_network(
     name: str, input_shape: Shape, widths: Sequence[int] | None = None
 ) -> None:
     """Raise ValueError if a named network and its decoder cannot take such samples."""
+    if name == MAP_NETWORK:
+        sides = input_shape[1:]
+        if len(input_shape) != 3 or not all(SMALLEST <= s <= LARGEST for s in sides):
+            raise ValueError(
+                f"FCDD takes images with sides of {SMALLEST} to {LARGEST} pixels; got "
+                f"samples of shape {tuple(input_shape)}: use DeepSVDD or DeepSAD for "
+                "vectors, and resize other images"
+            )
+        return
     if name not in LENETS:
         return
     config = LENETS[name].widened(widths)

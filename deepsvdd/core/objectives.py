@@ -1,4 +1,4 @@
-"""The objectives of Deep SVDD and Deep SAD, radius, center and score as pure functions.
+"""The objectives of all estimators, radius, center and score as pure functions.
 
 Shapes: ``z`` representations (n, d), ``c`` center (d,), ``d2`` squared distances (n,),
 ``weight`` of the samples (n,), 1 on average over the training data.
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+TINY = 1e-12
 
 
 def squared_distances(z: Tensor, c: Tensor) -> Tensor:
@@ -92,6 +94,64 @@ def deep_sad_loss(
     """
     labeled = eta * (d2 + eps) ** label
     return mean_of(torch.where(label == 0, d2, labeled), weight)
+
+
+def pseudo_huber(z: Tensor, c: Tensor) -> Tensor:
+    """Oddness of each number of a map, √((φ − c)² + 1) − 1: squares that become linear.
+
+    Near the center it is half the square, far from it the distance less 1, so that one
+    very odd place does not drown the others.
+
+    Parameters
+    ----------
+    z : Tensor of shape (n, d)
+        Maps φ(x) of a fully convolutional network, d = U · V numbers each.
+    c : Tensor of shape (d,)
+        Their center.
+
+    Returns
+    -------
+    Tensor of shape (n, d)
+        A(x), 0 or more.
+
+    References
+    ----------
+    Liznerski et al., "Explainable Deep One-Class Classification", ICLR 2021, Section 3.
+    """
+    square = (z - c).square()
+    return square / ((square + 1).sqrt() + 1)  # subtracting 1 would cancel digits
+
+
+def map_scores(z: Tensor, c: Tensor) -> Tensor:
+    """Score of FCDD: the mean over the map of :func:`pseudo_huber`, (n, d) to (n,)."""
+    return pseudo_huber(z, c).mean(dim=-1)
+
+
+def fcdd_loss(scores: Tensor, label: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Make maps of normal samples flat, and those of anomalies odd somewhere.
+
+    The mean of a(x) for a sample that may be normal, −log(1 − exp(−a(x))) for an
+    anomaly: the cross-entropy of an anomaly's probability 1 − exp(−a).
+
+    Parameters
+    ----------
+    scores : Tensor of shape (n,)
+        a(x), by :func:`map_scores`.
+    label : Tensor of shape (n,)
+        −1 for anomalies, synthetic ones among them; 0 or 1 for others.
+    weight : Tensor of shape (n,), optional
+
+    Returns
+    -------
+    Tensor of shape ()
+
+    References
+    ----------
+    Liznerski et al. (2021), Section 3, the objective of FCDD.
+    """
+    # A score of exactly 0 would have an infinite loss.
+    anomalous = -torch.log(-torch.expm1(-scores) + TINY)
+    return mean_of(torch.where(label < 0, anomalous, scores), weight)
 
 
 def count_of(fraction: float, n: int) -> int:

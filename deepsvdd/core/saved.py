@@ -1,4 +1,4 @@
-"""Model files of either estimator, read without knowing which."""
+"""Model files of any estimator, read without knowing which."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core.deep_sad import DeepSAD
 from deepsvdd.core.estimator import DeepSVDD
+from deepsvdd.core.fcdd import FCDD
 from deepsvdd.core.model_file import read_contents, read_detector
 
-CLASSES: dict[str, type[DeepSVDD] | type[DeepSAD]] = {
+CLASSES: dict[str, type[DeepSVDD] | type[DeepSAD] | type[FCDD]] = {
     "DeepSVDD": DeepSVDD,
     "DeepSAD": DeepSAD,
+    "FCDD": FCDD,
 }
 
 
@@ -24,7 +26,7 @@ def load_detector(
     *,
     network: nn.Module | None = None,
     device: str = "auto",
-) -> DeepSVDD | DeepSAD:
+) -> DeepSVDD | DeepSAD | FCDD:
     """Read a model that ``save`` wrote, of whichever class it is.
 
     Parameters
@@ -38,7 +40,7 @@ def load_detector(
 
     Returns
     -------
-    DeepSVDD or DeepSAD
+    DeepSVDD, DeepSAD or FCDD
         Fitted; it gives the very scores that the saved one gave.
 
     Raises

@@ -9,22 +9,27 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from deepsvdd.core.objectives import count_of, exceeding
-from deepsvdd.core.training import Hypersphere
+from deepsvdd.core.training import Hypersphere, represent
 from deepsvdd.errors import UnscorableError
 
 ROUNDINGS = 32  # of a representation's norm, that its computation may lose
 
 
-def scores_of(members: Sequence[Hypersphere], x: Tensor) -> Tensor:
+def scores_of(
+    members: Sequence[Hypersphere],
+    x: Tensor,
+    apply: Callable[[nn.Module, Tensor], Tensor] = represent,
+) -> Tensor:
     """Score one preprocessed batch (b, ...) by one network or several; returns (b,)."""
     if len(members) == 1:
         (member,) = members
-        return member.squared_distances(x) - member.radius**2
+        return member.squared_distances(x, apply) - member.radius**2
     distances = [
-        member.squared_distances(x).sqrt() / member.mean_distance for member in members
+        member.squared_distances(x, apply).sqrt() / member.mean_distance
+        for member in members
     ]
     return torch.stack(distances).mean(dim=0)
 

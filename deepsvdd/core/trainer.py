@@ -97,12 +97,12 @@ class Trainer:
             network_name=detector.network_,
             input_shape=detector.input_shape_,
             recipe=detector.recipe_,
-            objective=getattr(detector, "objective", "one-class"),
+            objective=getattr(detector, "objective", "one-class"),  # Deep SAD has none
             nu=getattr(detector, "nu", 0.1),
             eta=getattr(detector, "eta_", 1.0),
             eps=getattr(detector, "eps", 1e-6),
-            pretrain=detector.pretrain,
-            allow_collapse=detector.allow_collapse,
+            pretrain=getattr(detector, "pretrain", False),  # FCDD never does
+            allow_collapse=getattr(detector, "allow_collapse", False),
             precision=detector.precision,
             checkpoint_dir=detector.checkpoint_dir,
             checkpoint_every=detector.checkpoint_every,

@@ -1,4 +1,4 @@
-"""Pretraining, and training of Deep SVDD and Deep SAD, of one network or a stack."""
+"""Pretraining, and training of all estimators, of one network or a stack."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.checkpoints import Checkpoint
-from deepsvdd.core._engine.distributed import gathered, share, total
+from deepsvdd.core._engine.distributed import gathered
 from deepsvdd.core._engine.feeds import Feed, as_feed
 from deepsvdd.core._engine.stacking import Stack
 from deepsvdd.core.collapse import warn_if_collapsed
 from deepsvdd.core.layers import settle, vector_norms
 from deepsvdd.core.loop import History, check_finite, optimise
+from deepsvdd.core.moments import Moments
 from deepsvdd.core.networks import output_of
 from deepsvdd.core.objectives import (
     away_from_zero,
     deep_sad_loss,
+    fcdd_loss,
+    map_scores,
     mean_of,
     one_class_loss,
     optimal_radius,
@@ -30,6 +33,7 @@ from deepsvdd.core.preprocessing import at_a_time
 from deepsvdd.core.recipes import Phase, Recipe
 
 OBJECTIVES = ("one-class", "soft-boundary")
+MAPS = "fcdd"  # the objective of networks whose representations are maps
 SCORING_BATCH = 250  # its activations fit a processor's cache
 GPU_SCORING_BATCH = 5000
 SETTLING = 10_000  # rows that suffice for means and variances
@@ -69,44 +73,6 @@ def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
         if members and not feed.n_stacked:
             batch = batch.expand(members, *batch.shape)
         yield output_of(network, batch)
-
-
-class Moments:
-    """Mean and spread of representations (..., n, d) that come in batches, in order.
-
-    Sums are kept in double precision, and shared by all processes.
-
-    Parameters
-    ----------
-    weights : Tensor of shape (n,), optional
-        Of all samples, this process's share or not; 1 on average.
-    """
-
-    def __init__(self, weights: Tensor | None = None) -> None:
-        self.sum: Any = 0.0
-        self.square: Any = 0.0
-        self.dtype = torch.float32
-        self.weights = None if weights is None else share(weights).double()
-        self.n = 0
-
-    def add(self, z: Tensor) -> None:
-        """Take one batch in."""
-        self.dtype = z.dtype
-        z = z.double()
-        start, self.n = self.n, self.n + z.shape[-2]
-        if self.weights is not None:
-            root = self.weights[start : self.n, None].sqrt()
-            self.sum = self.sum + (root.square() * z).sum(dim=-2)
-            self.square = self.square + (root * z).square().sum(dim=(-2, -1))
-            return
-        self.sum = self.sum + z.sum(dim=-2)
-        self.square = self.square + z.square().sum(dim=(-2, -1))
-
-    def finish(self, n: int) -> tuple[Tensor, Tensor]:
-        """Return the mean (..., d) and the root mean squared distance from it (...)."""
-        mean = total(self.sum) / n
-        variance = total(self.square) / n - mean.square().sum(dim=-1)
-        return mean.to(self.dtype), variance.clamp(min=0).sqrt()
 
 
 def mean_representation(
@@ -280,7 +246,7 @@ def as_one(
 
 @dataclass
 class Hypersphere:
-    """One trained network of Deep SVDD or Deep SAD: φ, center c and radius R.
+    """One trained network of Deep SVDD, Deep SAD or FCDD: φ, center c and radius R.
 
     Attributes
     ----------
@@ -298,6 +264,9 @@ class Hypersphere:
     history : dict
         ``"pretraining"`` and ``"training"``, each as from
         :func:`deepsvdd.optimise`.
+    maps : bool
+        Whether φ(x) is a map, as of FCDD: the mean of
+        :func:`deepsvdd.core.objectives.pseudo_huber` stands for ‖φ(x) − c‖² then.
     """
 
     encoder: nn.Module
@@ -306,10 +275,17 @@ class Hypersphere:
     mean_distance: float = 1.0
     collapsed: bool = False
     history: dict[str, History] = field(default_factory=dict)
+    maps: bool = False
 
-    def squared_distances(self, x: Tensor) -> Tensor:
-        """Score preprocessed data (n, ...): ‖φ(x) − c‖², shape (n,)."""
-        return squared_distances(represent(self.encoder, x), self.center)
+    def squared_distances(
+        self, x: Tensor, apply: Callable[[nn.Module, Tensor], Tensor] = represent
+    ) -> Tensor:
+        """Score preprocessed data (n, ...): ‖φ(x) − c‖², shape (n,).
+
+        Gradients need another way to ``apply`` φ to x.
+        """
+        distance = map_scores if self.maps else squared_distances
+        return distance(apply(self.encoder, x), self.center)
 
 
 def train_hypersphere(
@@ -342,8 +318,9 @@ def train_hypersphere(
         Preprocessed training data.
     recipe : Recipe
         Its ``training`` phase and radius settings.
-    objective : {"one-class", "soft-boundary"}
-        Equation 4 or 3.
+    objective : {"one-class", "soft-boundary", "fcdd"}
+        Equation 4 or 3; or :func:`deepsvdd.core.objectives.fcdd_loss`, which needs
+        labels, for an encoder whose representations are maps.
     nu : float in (0, 1]
         Soft-boundary: fraction of training samples that may lie outside.
     center : Tensor of shape (d,), optional
@@ -439,11 +416,13 @@ def train_hyperspheres(
     -------
     list of M Hypersphere
     """
-    if objective not in OBJECTIVES:
-        raise ValueError(f"objective must be one of {OBJECTIVES}; got {objective!r}")
+    if objective not in (known := (*OBJECTIVES, MAPS)):
+        raise ValueError(f"objective must be one of {known}; got {objective!r}")
     if not 0 < nu <= 1:
         raise ValueError(f"nu must be a number in (0, 1]; got {nu!r}")
-    soft = objective == "soft-boundary"
+    soft, maps = objective == "soft-boundary", objective == MAPS
+    if maps and (labels is None or not (labels < 0).any()):
+        raise ValueError("labels must hold anomalies (-1) for 'fcdd'; got none")
     if labels is not None and soft:
         raise ValueError(
             f"objective must be 'one-class' with labels; got {objective!r}"
@@ -459,15 +438,20 @@ def train_hyperspheres(
     if not centers or any(center is None for center in centers):
         settle_all(encoders, measured)
     network, seeds_ = as_one(encoders, seeds)
-    c = centers_of(network, measured, centers or [None] * len(encoders), weights_)
+    given = centers or [None] * len(encoders)
+    c = centers_of(network, measured, given, weights_, maps)
     rate = recipe.pretraining.lr
     check_finite(c.sum().item(), "center, before training", 0, rate)
     radius = torch.zeros(c.shape[:-1], dtype=torch.float32, device=feed.device)
     beside = [values for values in (labels, weights) if values is not None]
 
+    distance = map_scores if maps else squared_distances
+
     def loss_function(batch: Tensor, *beside: Tensor) -> Tensor:
-        d2 = squared_distances(network(batch), c.unsqueeze(-2))  # (b,) or (M, b)
+        d2 = distance(network(batch), c.unsqueeze(-2))  # (b,) or (M, b)
         weight = None if weights is None else beside[-1]
+        if maps:
+            return fcdd_loss(d2, beside[0], weight)
         if labels is not None:
             return deep_sad_loss(d2, beside[0], eta, eps, weight)
         if soft:
@@ -489,7 +473,7 @@ def train_hyperspheres(
         feed,
         recipe.training,
         seeds=seeds_,
-        title=objective if labels is None else "Deep SAD",
+        title=objective if labels is None or maps else "Deep SAD",
         verbose=verbose,
         precision=precision,
         on_epoch=after,
@@ -541,12 +525,16 @@ def centers_of(
     feed: Feed,
     given: Sequence[Tensor | None],
     weights: Tensor | None = None,
+    maps: bool = False,
 ) -> Tensor:
     """Return the centers, given or computed: (d,), of a stack (M, d)."""
     kept = [center for center in given if center is not None]
     if len(kept) == len(given):
         return torch.stack(kept) if isinstance(network, Stack) else kept[0]
-    c = away_from_zero(mean_representation(network, feed, weights))
+    mean = mean_representation(network, feed, weights)
+    if maps:  # one center for all places, as they share their filters
+        mean = mean.mean(dim=-1, keepdim=True).repeat_interleave(mean.shape[-1], -1)
+    c = away_from_zero(mean)
     for own, center in zip(c.view(len(given), -1), given, strict=True):
         if center is not None:
             own.copy_(center)
@@ -565,9 +553,10 @@ def finished(
 ) -> Hypersphere:
     """Measure a trained network on its training data, and check it for collapse."""
     moments, parts = Moments(weights), []
+    distance = map_scores if objective == MAPS else squared_distances
     for z in representations(encoder, feed):
         moments.add(z)
-        parts.append(squared_distances(z, c))
+        parts.append(distance(z, c))
     d2 = gathered(torch.cat(parts), len(feed))
     last = phase.n_epochs - 1
     check_finite(d2.sum().item(), f"{objective}, after it", last, phase.lr)
@@ -580,4 +569,5 @@ def finished(
         mean_distance=mean_of(d2.sqrt(), weights).item() or 1.0,
         collapsed=warn_if_collapsed(spread.item(), c, d2, feed),
         history={"training": history},
+        maps=objective == MAPS,
     )

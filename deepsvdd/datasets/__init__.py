@@ -12,6 +12,7 @@ loading      the table of data sets by name, and how each is found and checked
 images       images that are read when they are needed: files of a folder, memory maps
 image_files  how a picture in a file becomes numbers: as shown, at its own depth
 samples      checks of the images that users pass
+defects      defects put into images, to judge heat maps and to train FCDD
 gtsrb        the file format of the traffic signs, read and written
 signs        a program that draws such signs, for those who cannot get the real ones
 ============ =======================================================================
