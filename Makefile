@@ -8,7 +8,7 @@ CORE := .venv/.core
 COURSE := .venv/.course
 BOOK := .venv/.book
 INSTALLED := .venv/.installed
-EXTRAS := .[book,tables,cluster,adversarial,export,course,test,dev]
+EXTRAS := .[book,tables,cluster,adversarial,explain,export,course,test,dev]
 OLDEST := _build/oldest
 
 CODE := $(wildcard deepsvdd tests benchmarks)

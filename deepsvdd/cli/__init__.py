@@ -16,6 +16,7 @@ left_out      what could not be read or scored: named, counted, told by the exit
 config        the settings of ``train``: where each comes from, and config.json
 run_log       what ``train`` says, on the terminal and in log.txt
 pictures      the pictures of ``train``, and drawing to a file, as ``report`` does
+heat_maps     the pictures of ``score --explain``
 interruptions how Ctrl-C and SIGTERM end ``sweep`` and ``adversarial``
 ============= =======================================================================
 """

@@ -29,9 +29,10 @@ from deepsvdd.core._engine.distributed import process_group, rank
 from deepsvdd.core.deep_sad import DeepSAD
 from deepsvdd.core.detector import Detector
 from deepsvdd.core.estimator import DeepSVDD
+from deepsvdd.core.fcdd import FCDD
 from deepsvdd.core.networks import NETWORKS, build_autoencoder, default_network
 from deepsvdd.core.recipes import RECIPES
-from deepsvdd.core.training import OBJECTIVES
+from deepsvdd.core.training import MAPS, OBJECTIVES
 from deepsvdd.datasets.images import ImageArray, ImageFolder
 from deepsvdd.files import refuse_output_as_input, require_writable
 
@@ -64,9 +65,10 @@ from deepsvdd.files import refuse_output_as_input, require_writable
 )
 @click.option(
     "--objective",
-    type=click.Choice(OBJECTIVES),
+    type=click.Choice((*OBJECTIVES, MAPS)),
     default="one-class",
     show_default=True,
+    help="fcdd makes heat maps, and learns from synthetic outliers.",
 )
 @click.option(
     "--nu",
@@ -175,16 +177,23 @@ def command(input: Path, model: Path, **options: Any) -> None:
 
 
 def build(supervised: bool, **options: Any) -> Any:
-    """Choose the estimator by whether there are labels, and make it."""
-    eta = options.pop("eta")
+    """Choose the estimator by its objective and whether there are labels."""
+    eta, objective = options.pop("eta"), options["objective"]
+    if eta is not None and (objective == MAPS or not supervised):
+        where = "without fcdd" if supervised else "with --labels"
+        raise ValueError(f"eta must go {where}; got {eta}: leave it out")
+    if objective == MAPS:
+        network = options.pop("network")
+        if network != "auto":
+            raise ValueError(f"network must be auto with fcdd; got {network!r}")
+        del options["objective"]
+        return FCDD(contamination=options.pop("nu"), **options)
     if not supervised:
-        if eta is not None:
-            raise ValueError(f"eta must go with --labels; got {eta}: leave it out")
         return DeepSVDD(**options)
-    objective = options.pop("objective")
+    del options["objective"]
     if objective != "one-class":
         raise ValueError(
-            f"objective must be one-class with --labels; got {objective!r}"
+            f"objective must be one-class or fcdd with --labels; got {objective!r}"
         )
     share = options.pop("nu")
     return DeepSAD(contamination=share, eta=1.0 if eta is None else eta, **options)

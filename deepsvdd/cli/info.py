@@ -50,7 +50,7 @@ def command(model: Path, as_json: bool) -> None:
     for phase in ("pretraining", "training"):
         settings = parameters["recipe"][phase]
         rows[phase] = ", ".join(f"{name} {value}" for name, value in settings.items())
-    if not parameters["pretrain"]:
+    if not parameters.get("pretrain", False):
         rows["pretraining"] = "none"
     rows["seed"] = str(parameters["random_state"])
     rows["versions"] = ", ".join(f"{k} {v}" for k, v in metadata["versions"].items())
@@ -60,6 +60,8 @@ def command(model: Path, as_json: bool) -> None:
 
 def objective_of(parameters: dict[str, Any]) -> str:
     """Write an estimator's objective with its weights."""
+    if "outliers" in parameters:
+        return f"FCDD, outliers: {parameters['outliers']}"
     if "eta" in parameters:
         return f"Deep SAD, η = {parameters['eta']}, ε = {parameters['eps']}"
     return f"{parameters['objective']}, ν = {parameters['nu']}"

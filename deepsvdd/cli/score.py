@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from deepsvdd.cli import options as shared
+from deepsvdd.cli.heat_maps import HeatMaps
 from deepsvdd.cli.inputs import Batch, input_files, kind_of, read_batches
 from deepsvdd.cli.left_out import LeftOut, strict, warn
 from deepsvdd.core.conformal import conformal_p_values
@@ -44,6 +45,11 @@ UNSCORED = "unscored"  # the label of what has no score
     is_flag=True,
     help="Add the column p_value; for a calibrated model (fit --calibrate).",
 )
+@click.option(
+    "--explain",
+    type=shared.output_path(folder=True),
+    help="New folder for a picture of each image beside its heat map.",
+)
 @click.option("--key", help="Array in an .npz (x_test, x or X if not given).")
 @click.option("--resize", is_flag=True, help="Resize image files to the model's size.")
 @strict
@@ -55,6 +61,7 @@ def command(
     threshold: float | None,
     false_alarms: float | None,
     p_values: bool,
+    explain: Path | None,
     key: str | None,
     resize: bool,
     strict: bool,
@@ -75,6 +82,7 @@ def command(
     \b
     deepsvdd score runs/a/model.safetensors my_images/ --resize -o scores.csv
     deepsvdd score runs/a/model.safetensors data.npz --key x_test | sort -t, -k2 -g
+    deepsvdd score parts.safetensors new_parts/ --resize --explain heat_maps/
     """
     if threshold is not None and math.isnan(threshold):
         raise ValueError(f"threshold must be a number; got {threshold}")
@@ -99,7 +107,8 @@ def command(
         key=key,
         resize=resize,
     )
-    table = Table(detector, threshold, left_out, p_values)
+    pictures = HeatMaps(explain, detector, threshold) if explain else None
+    table = Table(detector, threshold, left_out, p_values, pictures)
     parts = table.parts(batches, input)
     if output is None:
         for text in parts:
@@ -110,6 +119,9 @@ def command(
             f"{output}: {table.n_rows} samples, {table.n_anomalies} above the "
             f"threshold {threshold:.6g}"
         )
+    if pictures:
+        pictures.bar.close()
+        click.echo(f"{explain}: {pictures.bar.n} heat maps", err=True)
     left_out.finish(table.n_rows)
 
 
@@ -135,10 +147,12 @@ class Table:
         threshold: float,
         left_out: LeftOut,
         p_values: bool = False,
+        pictures: HeatMaps | None = None,
     ) -> None:
         self.detector = detector
         self.threshold = threshold
         self.left_out = left_out
+        self.pictures = pictures
         # Asked for now: what is wrong is said before anything is scored.
         self.held_out = detector.calibration.scores if p_values else None
         self.n_rows = self.n_scored = self.n_anomalies = 0
@@ -182,6 +196,13 @@ class Table:
         self.n_rows += len(scores)
         self.n_scored += int(scored.sum())
         self.n_anomalies += int(anomalous.sum())
+        if self.pictures:
+            own = [
+                name
+                for name, fine in zip(batch.names, batch.usable, strict=True)
+                if fine
+            ]
+            self.pictures.draw(own, batch.samples, scores[batch.usable])
         labels = np.where(anomalous, "anomaly", np.where(scored, "normal", UNSCORED))
         columns = [
             [f"{s:.9g}" if fine else "" for s, fine in zip(scores, scored, strict=True)]

@@ -1,7 +1,7 @@
 """What the detectors share: all but their parameters.
 
 Training, scoring, the threshold, checks and model files; what calibration adds is in
-:mod:`deepsvdd.core.calibrated`, what explanations add in :mod:`deepsvdd.core.explained`.
+:mod:`deepsvdd.core.calibrated`, what explanations do in :mod:`deepsvdd.core.explained`.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
         known: Known,
         kept: Preprocessor | None = None,
     ) -> None:
-        """Note extrema and mean of samples that may be normal, and the hashes of all."""
+        """Note extrema and mean of what may be normal, and the hashes of all samples."""
         method, normal = self._preprocessing_method(), known.normal()
         if isinstance(samples, Tensor):
             own: Any = samples if normal is None else samples[normal]

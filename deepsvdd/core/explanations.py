@@ -29,8 +29,8 @@ def occlusion(score: Score, x: Tensor, baseline: Tensor, window: int) -> Tensor:
         Preprocessed images.
     baseline : Tensor of shape (c, h, w)
     window : int
-        Side in pixels of the square that is covered; it moves by a quarter of its side,
-        and to the border.
+        Side in pixels of the square that is covered; it moves by half its side, and to
+        the border.
 
     Returns
     -------
@@ -57,9 +57,9 @@ def occlusion(score: Score, x: Tensor, baseline: Tensor, window: int) -> Tensor:
 
 
 def starts(length: int, window: int) -> list[int]:
-    """List where windows begin along a side, a quarter of a window from each other."""
-    last = max(length - window, 0)
-    return sorted({*range(0, last, max(window // 4, 1)), last})
+    """List where windows begin along a side, half a window from each other."""
+    last = length - window
+    return sorted({*range(0, last, max(window // 2, 1)), last})
 
 
 def without_columns(score: Score, x: Tensor, baseline: Tensor) -> Tensor:

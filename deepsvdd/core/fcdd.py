@@ -209,11 +209,16 @@ class FCDD(Detector):
         return torch.stack(maps).mean(dim=0)
 
     def _explained(
-        self, x: Tensor, method: str, baseline: Tensor | None, window: int
+        self,
+        x: Tensor,
+        method: str,
+        baseline: Tensor | None,
+        window: int,
+        signed: bool,
     ) -> Tensor:
         if method == "map":
             return enlarged(self._maps(x), self.input_shape_[1:])
-        return super()._explained(x, method, baseline, window)
+        return super()._explained(x, method, baseline, window, signed)
 
     def _note(self, known: Known, n: int) -> None:
         counts = known.counts(n)

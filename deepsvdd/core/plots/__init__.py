@@ -5,14 +5,18 @@ returns the axes. The look is one dictionary, `STYLE`: the functions apply it to
 they create; to give it to axes of your own, make them inside ``with style():``, or
 write ``plt.style.use(plots.STYLE)`` once at the top of a notebook.
 
-``images`` draws grids of images, ``curves`` scores and training, ``points``
-representations and rows of values; ``look`` has colors and fonts, and writes files.
+``images`` draws grids of images, ``heat`` maps over them, ``curves`` scores and
+training, ``points`` representations and rows of values; ``look`` has colors and fonts,
+and writes files.
 """
 
 from deepsvdd.core.plots.curves import learning_curves as learning_curves
 from deepsvdd.core.plots.curves import pr_curve as pr_curve
 from deepsvdd.core.plots.curves import roc_curve as roc_curve
 from deepsvdd.core.plots.curves import score_histogram as score_histogram
+from deepsvdd.core.plots.heat import heat_map as heat_map
+from deepsvdd.core.plots.heat import heat_maps as heat_maps
+from deepsvdd.core.plots.heat import overlay as overlay
 from deepsvdd.core.plots.images import extremes as extremes
 from deepsvdd.core.plots.images import image_grid as image_grid
 from deepsvdd.core.plots.look import ANOMALY as ANOMALY
