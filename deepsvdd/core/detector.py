@@ -153,7 +153,7 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
         known: Known,
         kept: Preprocessor | None = None,
     ) -> None:
-        """Note extrema and mean of what may be normal, and the hashes of all samples."""
+        """Note extrema and mean of what may be normal, and the hashes of all."""
         method, normal = self._preprocessing_method(), known.normal()
         if isinstance(samples, Tensor):
             own: Any = samples if normal is None else samples[normal]

@@ -189,8 +189,9 @@ class Confetti(Dataset[Image]):
         return len(self.images)
 
     def __getitem__(self, index: int) -> Image:
-        """Return image (c, h, w) number `index` with its confetti."""
+        """Return image number `index` with its confetti, in the shape that it has."""
         item = self.images[index]
         image = np.asarray(item[0] if isinstance(item, tuple | list) else item)
+        made = image if image.ndim == 3 else image[None]
         rng = np.random.default_rng([self.seed, index])
-        return confetti(image if image.ndim == 3 else image[None], rng)
+        return confetti(made, rng).reshape(image.shape)

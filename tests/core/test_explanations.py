@@ -34,7 +34,7 @@ def test_occlusion_is_captums():
 
 
 def test_windows_reach_the_border():
-    assert starts(28, 4) == list(range(0, 26, 2))[:-1] + [24]
+    assert starts(28, 4) == list(range(0, 25, 2))
     assert starts(10, 4) == [0, 2, 4, 6]
     assert starts(9, 4) == [0, 2, 4, 5]
     assert starts(5, 5) == [0]
@@ -68,14 +68,14 @@ def test_replacing_columns_of_a_sum_gives_its_terms():
     torch.testing.assert_close(falls, x.square() - b.square())
 
 
-@pytest.mark.parametrize("window", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("window", [1, 2, 3, 4, 5])
 def test_averaging_leaves_a_constant_alone_and_spreads_a_point(window):
     flat = torch.full((1, 9, 9), 2.0)
     torch.testing.assert_close(averaged(flat, window), flat)
     point = torch.zeros(1, 9, 9)
     point[0, 4, 4] = 1
     spread = averaged(point, window)
-    assert (spread > 0).sum() == min(window, 9) ** 2
+    assert (spread > 0).sum() == window**2
     torch.testing.assert_close(spread.sum(), torch.tensor(1.0))
 
 

@@ -62,8 +62,8 @@ def test_the_generator_decides():
 def test_what_cannot_be_planted():
     with pytest.raises(ValueError, match="kind must be one of square, stroke, erased"):
         plant(some((1, 28, 28)), "scratch", np.random.default_rng(0))
+    images = np.stack([some((28, 28)), np.zeros((28, 28), np.uint8)])
     with pytest.raises(ValueError, match="kind 'erased'; got one at index 1"):
-        images = np.stack([some((28, 28)), np.zeros((28, 28), np.uint8)])
         plant(images, "erased", np.random.default_rng(0))
 
 
@@ -81,6 +81,7 @@ def test_confetti_of_a_data_set_stays_the_same():
     images = some((4, 28, 28))
     made = Confetti([(image, 0) for image in images], seed=3)
     assert len(made) == 4
-    assert made[1].shape == (1, 28, 28)
+    assert made[1].shape == (28, 28)
+    assert Confetti(images[:, None], seed=3)[1].shape == (1, 28, 28)
     np.testing.assert_array_equal(made[1], Confetti(images, seed=3)[1])
     assert (made[1] != Confetti(images, seed=4)[1]).any()
