@@ -32,7 +32,7 @@ CLASSES = (1, 3, 8)
 SEEDS = range(3)
 N_TRAIN, N_IMAGES = 2000, 100
 
-Images = NDArray[Any]  # (n, 28, 28)
+Images = NDArray[Any]  # (n, 1, 28, 28), or (n, 28, 28)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,7 +70,7 @@ def judged(dataset: str, normal_class: int, seed: int, n_train: int) -> dict[str
         for name in ("FCDD", "Deep SVDD"):
             found = detectors[name].anomaly_score(both)
             scores.setdefault(name, {})[kind] = roc_auc(odd, found)
-        away = difference(both, train.mean(axis=0)).mean(axis=(1, 2))
+        away = difference(both, train.mean(axis=0)).reshape(len(both), -1).mean(axis=1)
         scores.setdefault("difference to the mean", {})[kind] = roc_auc(odd, away)
     return {"n_images": len(whole), "pixel_auc": pixels, "score_auc": scores}
 
@@ -89,7 +89,7 @@ def fitted(train: Images, seed: int) -> dict[str, Any]:
 def maps(
     detectors: dict[str, Any], train: Images, images: Images, rng: np.random.Generator
 ) -> dict[str, Images]:
-    """Make all maps (n, 28, 28) of some images."""
+    """Make all maps of some images."""
     svdd = detectors["Deep SVDD"]
     return {
         "FCDD": detectors["FCDD"].explain(images),

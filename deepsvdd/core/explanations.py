@@ -16,7 +16,7 @@ from torch import Tensor
 Score = Callable[[Tensor], Tensor]  # (b, ...) to (b,)
 
 AT_ONCE = 250  # samples to score
-STEPS = 64  # points of an integral along a line
+STEPS, STEPS_OF_ROWS = 64, 256  # points of an integral along a line: images, rows
 
 
 def occlusion(score: Score, x: Tensor, baseline: Tensor, window: int) -> Tensor:
@@ -90,7 +90,7 @@ def integrated_gradients(score: Score, x: Tensor, baseline: Tensor) -> Tensor:
 
     The integral of the gradient along the straight line from the baseline to x, times
     x − baseline: a number's share. The shares add up to the difference of the scores,
-    but for what 64 points of a quadrature miss. By captum.
+    but for what a quadrature of 64 points, of rows 256, misses. By captum.
 
     Parameters
     ----------
@@ -122,7 +122,10 @@ def integrated_gradients(score: Score, x: Tensor, baseline: Tensor) -> Tensor:
         ) from None
     with torch.enable_grad():
         found = IntegratedGradients(score).attribute(
-            x, baseline[None], n_steps=STEPS, internal_batch_size=AT_ONCE
+            x,
+            baseline[None],
+            n_steps=STEPS if x.ndim > 2 else STEPS_OF_ROWS,
+            internal_batch_size=AT_ONCE,
         )
     return found.detach()
 
