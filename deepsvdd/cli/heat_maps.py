@@ -25,6 +25,11 @@ class HeatMaps:
     threshold : float
         Score above which a sample is an anomaly, for the titles.
 
+    Attributes
+    ----------
+    n : int
+        Pictures drawn.
+
     Raises
     ------
     ValueError
@@ -53,6 +58,7 @@ class HeatMaps:
         self.detector = detector
         self.threshold = threshold
         self.bar = tqdm(unit="picture", desc="heat maps", disable=None)
+        self.n = 0
 
     def draw(self, names: list[str], samples: Any, scores: NDArray[Any]) -> None:
         """Draw some samples (b, ...) with finite scores (b,)."""
@@ -66,6 +72,7 @@ class HeatMaps:
             label = "anomaly" if score > self.threshold else "normal"
             title = f"{name}: {score:.4g}, {label} (threshold {self.threshold:.4g})"
             draw(self.place(name), plots.heat_map, drawable(image), heat, title=title)
+            self.n += 1
             self.bar.update()
 
     def place(self, name: str) -> Path:

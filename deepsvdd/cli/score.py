@@ -121,7 +121,7 @@ def command(
         )
     if pictures:
         pictures.bar.close()
-        click.echo(f"{explain}: {pictures.bar.n} heat maps", err=True)
+        click.echo(f"{explain}: {pictures.n} heat maps", err=True)
     left_out.finish(table.n_rows)
 
 

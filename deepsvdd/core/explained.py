@@ -100,10 +100,8 @@ class Explained:
         Raises
         ------
         ValueError
-            If X or a parameter is unusable, or the model was written by a version that
-            kept no baseline.
-        ModuleNotFoundError
-            If captum is needed, and not installed.
+            If X or a parameter is unusable, if the model was written by a version that
+            kept no baseline, or if captum is needed, and not installed.
 
         Notes
         -----

@@ -105,7 +105,7 @@ def integrated_gradients(score: Score, x: Tensor, baseline: Tensor) -> Tensor:
 
     Raises
     ------
-    ModuleNotFoundError
+    ValueError
         If captum is not installed.
 
     References
@@ -115,8 +115,8 @@ def integrated_gradients(score: Score, x: Tensor, baseline: Tensor) -> Tensor:
     """
     try:
         from captum.attr import IntegratedGradients
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError(
+    except ImportError:
+        raise ValueError(
             "method 'gradients' needs the package captum: pip install "
             "'deepsvdd[explain]', or use method='occlusion'"
         ) from None

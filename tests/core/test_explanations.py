@@ -82,7 +82,7 @@ def test_averaging_leaves_a_constant_alone_and_spreads_a_point(window):
 def test_without_captum_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     with pytest.raises(
-        ModuleNotFoundError, match=r"pip install 'deepsvdd\[explain\]'"
+        ValueError, match=r"pip install 'deepsvdd\[explain\]'"
     ) as caught:
         integrated_gradients(quadratic(random(3)), random(2, 3), random(3))
     assert "method='occlusion'" in str(caught.value)
