@@ -38,7 +38,7 @@ def test_brighter_is_odder_and_what_is_negative_is_darkest():
     light = plots.overlay(image, heat).sum(axis=-1)[0]
     assert light[0, 0] == light[0, 1] < light[1, 0] < light[1, 1]
     twice = plots.overlay(image, heat, top=2.0).sum(axis=-1)[0]
-    assert light[1, 0] < twice[1, 1] < light[1, 1]
+    assert twice[1, 1] == light[1, 0]  # one half of the brightest
     assert np.isfinite(plots.overlay(image, heat * 0)).all()
 
 
@@ -67,4 +67,4 @@ def test_maps_that_do_not_fit():
     ):
         plots.overlay(IMAGES, MAPS[:2])
     with pytest.raises(ValueError, match="maps must be finite"):
-        plots.overlay(IMAGES, MAPS / 0)
+        plots.overlay(IMAGES, MAPS * np.inf)
