@@ -204,8 +204,9 @@ class FCDD(Detector):
         maps = []
         for member in self.members_:
             odd = pseudo_huber(represent(member.encoder, x), member.center)
+            grid: Any = member.encoder.grid
             unit = member.mean_distance**2 if len(self.members_) > 1 else 1.0
-            maps.append(odd.view(-1, *member.encoder.grid) / unit)
+            maps.append(odd.view(-1, *grid) / unit)
         return torch.stack(maps).mean(dim=0)
 
     def _explained(
@@ -240,7 +241,8 @@ class FCDD(Detector):
         normal = known.normal()
         own = samples if normal is None else chosen(samples, normal)
         (seed,) = seeds_of(self.random_state, 1)
-        n, source = len(samples), own.numpy() if isinstance(own, Tensor) else own
+        n: int = len(samples)  # type: ignore[arg-type]
+        source = own.numpy() if isinstance(own, Tensor) else own
         made = Confetti(source, seed)
         labels = torch.zeros(n) if known.labels is None else known.labels
         weights = known.weights

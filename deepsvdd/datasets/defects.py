@@ -95,7 +95,7 @@ def _stroke(image: Image, rng: np.random.Generator) -> Image:
         rng.uniform(r, side - 1 - r)
         for r, side in zip(reach, (height, width), strict=True)
     ]
-    offset = np.stack(np.mgrid[:height, :width], axis=-1) - middle  # (h, w, 2)
+    offset = np.moveaxis(np.mgrid[:height, :width], 0, -1) - middle  # (h, w, 2)
     lengthwise = np.abs(offset @ along)
     across = np.abs(offset @ np.array([along[1], -along[0]]))
     changed = image.copy()

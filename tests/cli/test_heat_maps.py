@@ -84,7 +84,7 @@ def test_without_captum_the_extra_is_named(grey, monkeypatch):
 
 
 def test_fit_makes_such_a_model(pictures):
-    words = "--grey --size 28 --objective fcdd --nu 0.2".split()
+    words = ["--grey", "--size", "28", "--objective", "fcdd", "--nu", "0.2"]
     succeeds("fit", pictures, "m.safetensors", *words)
     detector = load_detector("m.safetensors")
     assert isinstance(detector, FCDD)
