@@ -456,6 +456,7 @@ STOPS = (
     ("11  Reproducing the paper", ""),
     ("12  Adversarial examples", ""),
     ("13  Promises", "P"),
+    ("14  Heat maps", ""),
     ("15  A few labels", "P"),
     ("Questions", "P"),
 )
