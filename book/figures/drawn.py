@@ -439,6 +439,48 @@ def threshold(d):
     d.text(348, 318, "score", anchor="end")
 
 
+# --- heat maps ------------------------------------------------------------------------
+
+
+@drawing(250)
+def fields(d):
+    """From an image to FCDD's map, its mean and the heat map."""
+    left, top, pixel = 14, 46, 4  # 28 pixels of 4 units
+    d.text(left + 56, 24, "image, 28 × 28", bold=True)
+    grid(d, left, top, 7, 4 * pixel)
+    field = left + 6 * pixel, top - 2 * pixel + 16  # of the cell in row 2, column 3
+    d.add(
+        "rect",
+        **{"x": field[0], "y": field[1], "width": 64, "height": 64},
+        fill=ANOMALY,
+        fill_opacity=WASH,
+        stroke=ANOMALY,
+        stroke_width=2,
+    )
+    d.text(172, 84, "5 × 5, pool,", "5 × 5, pool,", "1 × 1")
+    d.arrow((134, 134), (212, 134), color="ink", width=2)
+    d.text(280, 24, "map $A(x)$, 7 × 7", bold=True)
+    grid(d, 224, top, 7, 16)
+    cell = {"x": 224 + 48, "y": top + 32, "width": 16, "height": 16}
+    d.add("rect", **cell, fill=ANOMALY, stroke=ANOMALY)
+    d.arrow((280, 164), (280, 192), color="ink", width=2)
+    d.text(272, 183, "mean", anchor="end")
+    d.box(224, 196, 112, 28, "score  $a(x)$", color=CENTER)
+    d.arrow((224, 158), (134, 196), color="ink", width=2)
+    d.text(84, 191, "each number")
+    d.text(84, 208, "spread over")
+    d.text(84, 225, "its field: heat map")
+
+
+def grid(d, x, y, cells, side):
+    """Draw a square of cells."""
+    length = cells * side
+    d.add("rect", x=x, y=y, width=length, height=length, class_="paper", fill=GROUND)
+    for k in range(cells + 1):
+        d.line((x + k * side, y), (x + k * side, y + length), width=1)
+        d.line((x, y + k * side), (x + length, y + k * side), width=1)
+
+
 # --- the book -------------------------------------------------------------------------
 
 STOPS = (
