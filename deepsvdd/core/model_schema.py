@@ -271,9 +271,6 @@ def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -
             raise ValueError(
                 f"{name} must hold finite numbers; it holds NaN or infinity"
             )
-    if BASELINE in tensors:
-        given = tuple(tensors[BASELINE].shape)
-        require_field(BASELINE, given == shape, f"of shape {shape}", given)
     low, high = (tensors[name] for name in EXTREMA)
     shapes = ((), shape) if len(shape) == 1 else ((),)
     for name, value in zip(EXTREMA, (low, high), strict=True):
@@ -286,6 +283,9 @@ def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -
         )
     parameters = metadata["parameters"]
     _check_weights(tensors, parameters["network"], shape, own, parameters.get("widths"))
+    if BASELINE in tensors:
+        given = tuple(tensors[BASELINE].shape)
+        require_field(BASELINE, given == shape, f"of shape {shape}", given)
 
 
 def _check_seen(tensors: Mapping[str, Tensor], n_calibration: Any) -> None:

@@ -131,7 +131,7 @@ def test_what_does_not_go_with_labels(tmp_path):
     np.save("x.npy", make_vectors())
     labels = table(tmp_path / "l.csv", "0,-1")
     words = ("fit", "x.npy", "m", "--labels", labels)
-    assert "objective must be one-class with --labels; got 'soft-boundary'" in fails(
+    assert "objective must be one-class or fcdd with --labels; got 'soft-boundary'" in fails(
         *words, "--objective", "soft-boundary"
     )
     message = "eta must be a positive number or 'balanced'; got {}"

@@ -106,6 +106,10 @@ LOW = "preprocessor.minimum"
 NAN = math.nan
 # What was done to the file → what the sentence must say.
 FAULTS = {
+    "baseline other": (
+        tensor("training.typical", lambda t: t[:, :3]),
+        "training.typical must be of shape",
+    ),
     "no parameters": (without("parameters"), "parameters is missing"),
     "no shape": (without("input_shape"), "input_shape is missing"),
     "no preprocessing": (without("preprocessing"), "preprocessing is missing"),
@@ -167,7 +171,7 @@ FAULTS = {
     "center half": (tensor(CENTER, torch.Tensor.half), f"{CENTER} must be of type"),
     "a foreign estimator": (
         put("estimator", value="DeepX"),
-        "estimator must be one of DeepSVDD, DeepSAD; got 'DeepX'",
+        "estimator must be one of DeepSVDD, DeepSAD, FCDD; got 'DeepX'",
     ),
     "estimator a list": (put("estimator", value=["a"]), "estimator must be one of"),
     "labels a number": (put("labels", value=3), "labels must be null or whole"),
