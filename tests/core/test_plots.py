@@ -106,6 +106,17 @@ def test_style_ends_with_its_block():
     assert dict(mpl.rcParams) == before
 
 
+def test_a_backend_loaded_within_style_stays_interactive():
+    """Or notebooks whose first picture is one of these would show no other."""
+    before = mpl.is_interactive()
+    try:
+        with plots.style():
+            mpl.interactive(True)  # as matplotlib-inline does at the first figure
+        assert mpl.is_interactive()
+    finally:
+        mpl.interactive(before)
+
+
 def test_style_is_usable_as_a_style_sheet():
     with plt.style.context(plots.STYLE):
         assert mpl.rcParams["text.color"] == plots.GREY

@@ -56,6 +56,10 @@ def style() -> Iterator[None]:
     """
     with mpl.rc_context(STYLE):
         yield
+        # A notebook's backend is loaded by its first figure, and shows later ones only
+        # if it stays interactive, which it says in a setting.
+        interactive = mpl.is_interactive()
+    mpl.interactive(interactive)
 
 
 def new_axes(ax: Axes | None, size: tuple[float, float] | None = None) -> Axes:
