@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from deepsvdd.core.metrics import Values
 
 COLORS = "cividis"  # told apart by color-blind readers, and in gray
-IMAGE = 0.3  # how much of the image shows through its map
+IMAGE = 0.2  # how much of the image shows through its map
 
 
 def overlay(images: Values, maps: Values, top: float | None = None) -> NDArray[Any]:
@@ -66,7 +66,8 @@ def heat_maps(
 ) -> Axes:
     """Draw a row of images, and below it a row for each kind of map, with its name.
 
-    Every row has colors of its own: units of different maps cannot be compared.
+    Every row has colors of its own, as units of different maps cannot be compared: the
+    brightest is for what only one pixel in two hundred exceeds.
 
     Parameters
     ----------
@@ -86,7 +87,10 @@ def heat_maps(
     """
     tiles = _as_rgb(as_numpy(images))
     rows = [tiles]
-    rows += [overlay(images, as_numpy(heat).astype(float)) for heat in maps.values()]
+    for heat in maps.values():
+        values = as_numpy(heat).astype(float)
+        top = float(np.quantile(values, 0.995))
+        rows.append(overlay(images, values, top if top > 0 else None))
     canvas = _tile(np.concatenate(rows), len(tiles))
     height, width = canvas.shape[:2]
     ax = new_axes(ax, (6.4, 5.3 * height / width))
