@@ -451,7 +451,10 @@ def fields(d):
     field = left + 6 * pixel, top - 2 * pixel + 16  # of the cell in row 2, column 3
     d.add(
         "rect",
-        **{"x": field[0], "y": field[1], "width": 64, "height": 64},
+        x=field[0],
+        y=field[1],
+        width=64,
+        height=64,
         fill=ANOMALY,
         fill_opacity=WASH,
         stroke=ANOMALY,

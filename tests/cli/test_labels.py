@@ -131,9 +131,8 @@ def test_what_does_not_go_with_labels(tmp_path):
     np.save("x.npy", make_vectors())
     labels = table(tmp_path / "l.csv", "0,-1")
     words = ("fit", "x.npy", "m", "--labels", labels)
-    assert "objective must be one-class or fcdd with --labels; got 'soft-boundary'" in fails(
-        *words, "--objective", "soft-boundary"
-    )
+    message = fails(*words, "--objective", "soft-boundary")
+    assert "must be one-class or fcdd with --labels; got 'soft-boundary'" in message
     message = "eta must be a positive number or 'balanced'; got {}"
     assert message.format(0.0) in fails(*words, "--eta", 0)
     assert message.format("'all'") in fails(*words, "--eta", "all")
