@@ -508,7 +508,7 @@ STOPS = (
 PARTS = {1: "theory", 5: "training", 10: "evaluation", 13: "beyond"}
 
 
-@drawing(528)
+@drawing(556)
 def paths(d):
     """The chapters, and three ways through them."""
     lines = {

@@ -105,6 +105,7 @@ class FCDD(Detector):
 
     kind = "FCDD"
     network = MAP_NETWORK
+    widths = None  # those of the network
     objective = MAPS
     explanations = (*METHODS, "map")
 

@@ -112,7 +112,7 @@ def check_parameters(detector: Any) -> None:
 
 def check_widths(detector: Any) -> None:
     """Raise ValueError unless a network's widths are sizes, or left to the network."""
-    widths = detector.widths
+    widths = getattr(detector, "widths", None)  # FCDD has none to choose
     if widths is None:
         return
     valid = isinstance(widths, list | tuple) and len(widths) > 0

@@ -86,15 +86,16 @@ def metadata_of(
     """Describe a fitted detector in JSON's terms."""
     import sklearn
 
-    seed, widths = parameters["random_state"], parameters["widths"]
+    seed, widths = parameters["random_state"], parameters.get("widths")
     stored = parameters | {
         "network": fitted["network_"],
-        "widths": None if widths is None else [int(width) for width in widths],
         "recipe": asdict(fitted["recipe_"]),
         "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
         "device": "auto",
         "checkpoint_dir": None,
     }
+    if widths is not None:
+        stored["widths"] = [int(width) for width in widths]
     names = fitted.get("feature_names_in_")
     return {
         "estimator": kind,
@@ -197,7 +198,7 @@ def read_detector(
     tensors, metadata = read_contents(path, defaults)
     parameters = metadata["parameters"]
     parameters["recipe"] = Recipe.from_dict(parameters["recipe"])
-    if parameters["widths"] is not None:
+    if parameters.get("widths") is not None:
         parameters["widths"] = tuple(parameters["widths"])
     name = parameters["network"]
     if name == "custom":
@@ -230,7 +231,7 @@ def read_detector(
                 shape,
                 device,
                 path=path,
-                widths=parameters["widths"],
+                widths=parameters.get("widths"),
                 encoder_state=strip_prefix(tensors, f"members.{m}.encoder."),
                 center=tensors[f"members.{m}.center"],
                 maps=metadata["estimator"] == "FCDD",

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from deepsvdd.core.conformal import Calibration
 from deepsvdd.core.layers import NormPool2d
 from deepsvdd.core.model_file import metadata_of
-from deepsvdd.core.objectives import squared_distances
+from deepsvdd.core.objectives import map_scores, squared_distances
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.scoring import rounding_of
 from deepsvdd.core.training import Hypersphere
@@ -83,6 +83,7 @@ class Scorer(nn.Module):
         for module in self.modules():
             if isinstance(module, NormPool2d):
                 module.fused = False  # oneDNN's own layout is no part of ONNX
+        self.distance = map_scores if members[0].maps else squared_distances
         self.centers = [member.center.cpu() for member in members]
         dtype = self.centers[0].dtype
         # As tensors: the exporter writes Python's numbers in float32.
@@ -112,7 +113,7 @@ class Scorer(nn.Module):
     def score(self, x: Tensor) -> Tensor:
         """Score preprocessed samples (n, ...) as the detector does: (n,)."""
         squares = [
-            squared_distances(encoder(x), center)
+            self.distance(encoder(x), center)
             for encoder, center in zip(self.encoders, self.centers, strict=True)
         ]
         if len(squares) == 1:

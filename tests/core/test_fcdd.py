@@ -147,6 +147,19 @@ def test_promises_and_files(fitted, images, tmp_path):
         DeepSVDD.load(tmp_path / "m")
 
 
+def test_an_exported_file_gives_the_same_scores(fitted, images, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    fitted.export_onnx(tmp_path / "m.onnx")  # which compares them, too
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    (first,) = session.get_inputs()
+    x = images[:, None].astype(np.float32)
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(None, {first.name: x}), strict=True))
+    np.testing.assert_allclose(
+        found["score"], fitted.anomaly_score(images), rtol=1e-4, atol=1e-7
+    )
+
+
 def test_a_warm_start_goes_on(images):
     detector = fcdd(warm_start=True).fit(images)
     center = detector.members_[0].center.clone()
