@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
@@ -14,12 +15,16 @@ from tqdm import tqdm
 
 from deepsvdd.course.build import full_marks, release
 from deepsvdd.course.collection import Found
-from deepsvdd.course.grade import Limits, Mark, Result, grade_notebook
+from deepsvdd.course.grade import Mark, Result, grade_notebook
+from deepsvdd.course.running import Bench, Limits
+from deepsvdd.course.sandbox import NoSandbox, why_not
 from deepsvdd.course.source import Assignment
 from deepsvdd.files import sha256_of, write_text
 
 
-def grade_all(found: list[Found], out: Path, limits: Limits, jobs: int) -> list[Result]:
+def grade_all(
+    found: list[Found], out: Path, limits: Limits, jobs: int, trust: bool = False
+) -> list[Result]:
     """Grade all submissions, each as if it were the only one.
 
     Parameters
@@ -29,6 +34,7 @@ def grade_all(found: list[Found], out: Path, limits: Limits, jobs: int) -> list[
         source and limits before is not run again
     limits : for each notebook
     jobs : notebooks to run at the same time
+    trust : whether submissions may run without a sandbox where there is none
 
     Returns
     -------
@@ -37,27 +43,49 @@ def grade_all(found: list[Found], out: Path, limits: Limits, jobs: int) -> list[
     Raises
     ------
     ValueError
-        If an assignment's reference does not get full marks on this machine.
+        If an assignment's reference does not get full marks on this machine, or there
+        is no sandbox.
     """
     newest = {(file.assignment.name, file.student): file for file in found}
     used = {file.assignment.name: file.assignment for file in newest.values()}
-    with pool_of(jobs) as pool:
-        references = [
-            pool.submit(check_reference, assignment, out, limits)
-            for assignment in used.values()
-        ]
-        for reference in references:
-            reference.result()
-        tasks = {
-            pool.submit(grade_file, file, out, limits): key
-            for key, file in newest.items()
-        }
-        results = {}
-        for task in tqdm(as_completed(tasks), total=len(tasks), desc="grade"):
-            results[tasks[task]] = task.result()
+    results = {}
+    progress = tqdm(total=len(newest), desc="grade")
+    with progress, contextlib.ExitStack() as stack:
+        for name, assignment in used.items():
+            bench = Waiting(assignment, trust, stack)
+            check_reference(assignment, out, limits, bench)
+            with pool_of(jobs) as pool:
+                tasks = {
+                    pool.submit(grade_file, file, out, limits, bench): key
+                    for key, file in newest.items()
+                    if key[0] == name
+                }
+                for task in as_completed(tasks):
+                    results[tasks[task]] = task.result()
+                    progress.update()
+            stack.close()  # before the next assignment
     for key, file in newest.items():
         results[key].remarks[:0] = file.remarks
     return [results[key] for key in sorted(results)]
+
+
+class Waiting:
+    """A bench that starts when something has to run, and not before."""
+
+    def __init__(
+        self, assignment: Assignment, trust: bool, stack: contextlib.ExitStack
+    ) -> None:
+        self.assignment, self.trust, self.stack = assignment, trust, stack
+        self.lock = threading.Lock()
+        self.bench: Bench | None = None
+
+    def __call__(self) -> Bench:
+        """Return the bench."""
+        with self.lock:
+            if self.bench is None:
+                bench = Bench(self.assignment, self.trust)
+                self.bench = self.stack.enter_context(bench)
+        return self.bench
 
 
 @contextlib.contextmanager
@@ -70,13 +98,15 @@ def pool_of(jobs: int) -> Iterator[ThreadPoolExecutor]:
         pool.shutdown(cancel_futures=True)
 
 
-def check_reference(assignment: Assignment, out: Path, limits: Limits) -> None:
+def check_reference(
+    assignment: Assignment, out: Path, limits: Limits, bench: Callable[[], Bench]
+) -> None:
     """Raise ValueError unless the reference gets full marks here."""
     reference = assignment.with_solutions({})
     result = remembered(
         out / ".results" / assignment.name / "reference.json",
         fingerprint(assignment, limits, nbformat.writes(reference).encode()),
-        lambda: grade_notebook(assignment, release(assignment), reference, limits),
+        lambda: grade_notebook(bench(), release(assignment), reference, limits),
     )
     full = sum(full_marks(assignment).values())
     if result.total != full:
@@ -86,7 +116,9 @@ def check_reference(assignment: Assignment, out: Path, limits: Limits) -> None:
         )
 
 
-def grade_file(found: Found, out: Path, limits: Limits) -> Result:
+def grade_file(
+    found: Found, out: Path, limits: Limits, bench: Callable[[], Bench]
+) -> Result:
     """Grade one file; whatever is wrong with it becomes a remark."""
     assignment, file = found.assignment, found.path.name
     nothing = Result(
@@ -110,11 +142,11 @@ def grade_file(found: Found, out: Path, limits: Limits) -> Result:
             / f"{sha256_of(found.student.encode())}.json",
             key,
             lambda: grade_notebook(
-                assignment, release(assignment), notebook, limits, found.student, file
+                bench(), release(assignment), notebook, limits, found.student, file
             ),
         )
-    except OSError:
-        raise  # OUT cannot be written: no submission is to blame
+    except (OSError, NoSandbox):
+        raise  # OUT cannot be written, say: no submission is to blame
     except Exception as error:  # one odd file must not stop the batch
         nothing.remarks = [f"the grader failed ({type(error).__name__}: {error})"]
         return nothing
@@ -122,7 +154,8 @@ def grade_file(found: Found, out: Path, limits: Limits) -> Result:
 
 def fingerprint(assignment: Assignment, limits: Limits, content: bytes) -> str:
     """Return what a result depends on, as a hash."""
-    parts = [nbformat.writes(assignment.notebook), json.dumps(asdict(limits))]
+    settings = asdict(limits) | {"isolated": not why_not(), "format": 2}
+    parts = [nbformat.writes(assignment.notebook), json.dumps(settings)]
     return sha256_of("\n".join(parts).encode() + content)
 
 

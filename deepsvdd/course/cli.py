@@ -80,7 +80,7 @@ def limits(command: Callable[..., None]) -> Callable[..., None]:
             type=MEBIBYTES,
             default=4096,
             show_default=True,
-            help="Memory for a notebook, in MiB (Linux only).",
+            help="Memory for a notebook beyond its libraries', in MiB (Linux only).",
         ),
         click.option(
             "--jobs",
@@ -129,7 +129,7 @@ def check(sources: tuple[Path, ...], jobs: int, **options: Any) -> None:
     deepsvdd-course check book/assignments/1-metrics.ipynb
     """
     from deepsvdd.course import build
-    from deepsvdd.course.grade import Limits
+    from deepsvdd.course.running import Limits
     from deepsvdd.course.source import read_assignments
 
     assignments = read_assignments(list(sources) or [SOURCES])
@@ -162,7 +162,7 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
     deepsvdd-course build my-assignments/ _build/course
     """
     from deepsvdd.course import build
-    from deepsvdd.course.grade import Limits
+    from deepsvdd.course.running import Limits
     from deepsvdd.course.source import read_assignments
 
     require_writable(out / build.ARCHIVE)  # before minutes of work
@@ -199,6 +199,11 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
     type=click.DateTime(["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]),
     help="When to hand in, as '2026-11-05 23:59'; tells who was late (Blackboard).",
 )
+@click.option(
+    "--trust",
+    is_flag=True,
+    help="Run submissions without isolation where this machine has none.",
+)
 @limits
 def grade(
     submissions: Path,
@@ -208,6 +213,7 @@ def grade(
     roster: Path | None,
     book: Path | None,
     due: datetime | None,
+    trust: bool,
     jobs: int,
     **options: Any,
 ) -> None:
@@ -223,12 +229,14 @@ def grade(
     are typed into OUT/mark-book, which no command writes over. For Moodle and Canvas
     there is a table to import. The same command goes on where it was interrupted.
 
+    Submissions run in a sandbox, which needs Linux and bubblewrap 0.8 or newer.
+
     \b
     deepsvdd-course grade downloads.zip marks/ --roster roster.csv
     deepsvdd-course grade downloads/ marks/ --assignment 3-deep-svdd --seconds 600
     """
-    from deepsvdd.course.grade import Limits
     from deepsvdd.course.marking import grade_download
+    from deepsvdd.course.running import Limits
     from deepsvdd.course.source import read_assignments
 
     assignments = read_assignments([sources])
@@ -248,6 +256,7 @@ def grade(
         roster=roster,
         book=book,
         due=due,
+        trust=trust,
     ):
         click.echo(line)
 

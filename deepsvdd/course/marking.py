@@ -9,9 +9,11 @@ from pathlib import Path
 
 from deepsvdd.course import batch, feedback, markbook
 from deepsvdd.course.collection import Collection, Notice, Person, collect
-from deepsvdd.course.grade import Limits, Result
+from deepsvdd.course.grade import Result
 from deepsvdd.course.gradebook import Marked, gradebooks
 from deepsvdd.course.roster import Roster, read_roster
+from deepsvdd.course.running import Limits
+from deepsvdd.course.sandbox import require
 from deepsvdd.course.source import Assignment
 from deepsvdd.files import require_writable
 
@@ -29,6 +31,7 @@ def grade_download(
     roster: Path | None = None,
     book: Path | None = None,
     due: datetime | None = None,
+    trust: bool = False,
 ) -> Iterator[str]:
     """Grade a download, merge what a person typed, and write everything down.
 
@@ -42,6 +45,7 @@ def grade_download(
     roster : a list of students
     book : the mark book's folder; ``mark-book`` in `out` if None
     due : when to hand in
+    trust : whether submissions may run without a sandbox where there is none
 
     Yields
     ------
@@ -50,9 +54,10 @@ def grade_download(
     Raises
     ------
     ValueError
-        If there is nothing to grade, or the roster or the mark book is wrong: before
-        any notebook runs.
+        If there is nothing to grade, the roster or the mark book is wrong, or there is
+        no sandbox: before any notebook runs.
     """
+    require(trust)
     book = out / "mark-book" if book is None else book
     for each in wanted:  # before minutes of work
         require_writable(out / f"{each.name}.csv")
@@ -64,7 +69,7 @@ def grade_download(
         collection = collect(download, into, assignments, wanted, students, due)
         # Wrong marks are found before the work, not after it.
         typed(rows, people_of(collection))
-        results = batch.grade_all(collection.files, out, limits, jobs)
+        results = batch.grade_all(collection.files, out, limits, jobs, trust)
         yield from write(out, book, assignments, wanted, collection, results, students)
 
 

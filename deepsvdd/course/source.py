@@ -9,6 +9,8 @@ must get.
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
 import re
 import reprlib
@@ -129,7 +131,7 @@ class Assignment:
 
 
 def role(cell: NotebookNode) -> str:
-    """Return 'rubric', 'variant' or, for cells that students see, ''."""
+    """Return 'rubric', 'variant', 'reference' or, for cells that students see, ''."""
     return str(cell.metadata.get("course", {}).get("role", ""))
 
 
@@ -163,6 +165,34 @@ def bound_names(source: str) -> set[str]:
     ['f', 'z']
     """
     return {first or second for first, second in _BOUND.findall(source)}
+
+
+def names_in(source: str) -> set[str]:
+    r"""Return all names that trusted code binds at module level.
+
+    Examples
+    --------
+    >>> sorted(names_in("import a.b\nfor i, (j, _) in x:\n    k = lambda z: z"))
+    ['_', 'a', 'i', 'j', 'k']
+    """
+    lines = [line for line in source.split("\n") if not line.lstrip().startswith("%")]
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+            return
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.update((a.asname or a.name).split(".")[0] for a in node.names)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            found.add(node.id)
+        if not isinstance(node, ast.Lambda | ast.comprehension):
+            for child in ast.iter_child_nodes(node):
+                visit(child)
+
+    with contextlib.suppress(SyntaxError):
+        visit(ast.parse("\n".join(lines)))
+    return found
 
 
 def is_hidden(source: str, line: int) -> bool:
@@ -263,6 +293,11 @@ def is_flag(value: object) -> bool:
     return isinstance(value, bool)
 
 
+def is_texts(value: object) -> bool:
+    """Tell whether a value is a list of texts."""
+    return isinstance(value, list) and all(map(is_text, value))
+
+
 TEXT = (is_text, "text")
 FLAG = (is_flag, "true or false")
 # What the tools rely on in a cell's metadata.
@@ -279,6 +314,8 @@ FIELDS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
         "mistake": TEXT,
         "replaces": TEXT,
         "marks": (is_marks, "numbers from 0 on, by the names of tests"),
+        "skip": FLAG,
+        "there": (is_texts, "a list of names"),
     },
 }
 
@@ -320,8 +357,11 @@ def problems(assignment: Assignment) -> Iterator[str]:
         if graded and not cell.metadata.nbgrader.get("points", 0) > 0:
             yield f"points must be positive, but '{name}' has none"
     for cell in assignment.notebook.cells:
-        if role(cell) not in ("", "rubric", "variant"):
-            yield f"course.role must be rubric or variant, but one is '{role(cell)}'"
+        if role(cell) not in ("", "rubric", "variant", "reference"):
+            yield (
+                "course.role must be rubric, variant or reference, but one is "
+                f"'{role(cell)}'"
+            )
         if role(cell) == "variant":
             missing = {"name", "mistake", "replaces", "marks"} - set(
                 cell.metadata.course

@@ -281,14 +281,14 @@ def places_of(
     return places
 
 
-def script(assignment: Assignment, submission: Submission) -> list[dict[str, str]]:
+def script(assignment: Assignment, submission: Submission) -> list[dict[str, Any]]:
     """Return the code to run: the course's cells, the student's at their places.
 
-    Each is a dict with ``kind`` (given, student or test), ``name`` (grade_id or '') and
-    ``source``.
+    Each is a dict with ``kind`` (given, student or test), ``name`` (grade_id or ''),
+    ``source`` and, of given cells, ``skip``: whether no test needs it.
     """
 
-    def extras(place: int) -> list[dict[str, str]]:
+    def extras(place: int) -> list[dict[str, Any]]:
         sources = submission.extras.get(place, [])
         return [{"kind": "student", "name": "", "source": text} for text in sources]
 
@@ -301,6 +301,8 @@ def script(assignment: Assignment, submission: Submission) -> list[dict[str, str
                 for source in submission.solutions.get(name, [])
             ]
         elif cell.cell_type == "code":
-            cells.append({"kind": what, "name": name, "source": cell.source})
+            skip = bool(cell.metadata.get("course", {}).get("skip"))
+            entry = {"kind": what, "name": name, "source": cell.source}
+            cells.append(entry | ({"skip": True} if skip else {}))
         cells += extras(place)
     return cells

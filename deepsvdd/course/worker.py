@@ -1,351 +1,274 @@
-"""Run the cells of one notebook where they can do no harm.
+"""The submission's side: runs a student's cells, and calls what they define.
 
-`deepsvdd.course.grade` starts this module in a process and an empty folder of its own,
-sends a job as JSON to its standard input and reads one line of JSON per cell. Three
-fences, the inner ones wherever the system offers them: an audit hook refuses the
-network, other programs and writing outside the folder; on Linux, name spaces take the
-network away and make every other folder read-only; resource limits bound memory and
-files.
-
-The fences protect the grader's machine from mistakes and from mischief written in
-Python. They are no protection against an attack by compiled code, and tests run in the
-same process as the code that they test: who sets out to forge marks may succeed.
+`deepsvdd.course.sandbox` starts this module inside of its walls. It imports what the
+assignment imports, runs the cells above the first task, and waits. For each submission
+it forks a process with walls of its own, which takes requests over a channel
+(`deepsvdd.course.channel`): run this cell; call this function with these values. It
+never sees a test.
 """
 
 from __future__ import annotations
 
-import builtins
 import contextlib
-import ctypes
-import io
 import json
 import os
-import resource
+import select
 import signal
+import socket
 import struct
 import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType
+import tempfile
+import time
+from pathlib import Path
 from typing import Any
 
-MEGABYTE = 2**20
-KEPT_TEXT = 20_000  # characters of output that a cell may leave
-KEPT_PICTURES = 4 * MEGABYTE  # characters of JSON, as pictures are Base64
-PATIENCE = 5  # seconds that may pass for each second of a cell's work
-OUT_OF_TIME = 124  # exit status, as timeout(1) has it
-FORKS = 16  # enough for a data loader, too few for a fork bomb
+from deepsvdd.course import walls
+from deepsvdd.course.channel import Peer, There
+from deepsvdd.course.notebook import Notebook, alarm
 
-WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-DEVICES = ("/dev/null", "/dev/shm")
-# Audit events: https://docs.python.org/3/library/audit_events.html
-NETWORK = {"socket.bind", "socket.connect", "socket.sendto", "socket.sendmsg"}
-LOOKUPS = {"socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"}
-PROGRAMS = {"subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.spawn"}
-CHANGES = {
-    *("os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink"),
-    *("os.chmod", "os.chown", "os.truncate", "os.utime", "os.setxattr"),
-    "shutil.rmtree",
-}
+STATUS = struct.Struct("i")
 
 
-class OutOfTime(BaseException):
-    """A cell ran too long. Not an Exception: `except Exception` lets it pass."""
-
-
-class Bounded(io.StringIO):
-    """Keeps the beginning of what is printed, however much that is."""
-
-    def write(self, text: str) -> int:
-        """Keep what fits; say that all was written."""
-        super().write(text[: max(0, KEPT_TEXT - self.tell())])
-        return len(text)
-
-
-# --- fences -----------------------------------------------------------------------
-
-
-def limit_resources(memory: int) -> None:
-    """Bound the memory (MiB) and the size of files.
-
-    RLIMIT_DATA counts memory that is used; RLIMIT_AS would also count the gigabytes of
-    address space that torch reserves. Only Linux enforces it.
-    """
-    limits = {
-        resource.RLIMIT_DATA: memory * MEGABYTE,
-        resource.RLIMIT_FSIZE: 256 * MEGABYTE,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, limit in limits.items():
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(kind, (limit, limit))
-
-
-def make_read_only(folder: str) -> None:
-    """Make all but `folder` read-only, for this process's name space of mounts.
-
-    Needs Linux 5.12; raises OSError where that cannot be done.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def check(result: int) -> None:
-        if result:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-
-    def set_read_only(path: str, on: bool, recursive: bool) -> None:
-        mount_setattr, here, flag = 442, -100, 1  # MOUNT_ATTR_RDONLY
-        change = struct.pack("4Q", flag * on, flag * (not on), 0, 0)
-        recurse = 0x8000 if recursive else 0
-        check(
-            libc.syscall(
-                mount_setattr, here, path.encode(), recurse, change, len(change)
-            )
-        )
-
-    check(libc.mount(folder.encode(), folder.encode(), None, 4096, None))  # MS_BIND
-    set_read_only("/", True, recursive=True)
-    set_read_only(folder, False, recursive=False)
-    # Shared memory of its own, which goes with the process.
-    check(libc.mount(b"tmpfs", b"/dev/shm", b"tmpfs", 0, b"size=256m"))
-    os.chdir(folder)  # the new mount of it
-
-
-def watch(folder: str) -> Callable[[str, tuple[Any, ...]], None]:
-    """Return an audit hook that keeps Python code within `folder`."""
-    forks = FORKS
-
-    def no_more_forks() -> None:
-        nonlocal forks
-        forks = 0
-
-    os.register_at_fork(after_in_child=no_more_forks)
-
-    def inside(path: object) -> bool:
-        if isinstance(path, int):  # a file that is open already
-            return True
-        real = os.path.realpath(os.fsdecode(path))  # type: ignore[arg-type]
-        return any(
-            real == top or real.startswith(top + os.sep) for top in (folder, *DEVICES)
-        )
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal forks
-        if event == "open":
-            path, _, flags = arguments
-            if flags & WRITES and not inside(path):
-                raise PermissionError("a graded notebook writes into its folder only")
-            if str(path).endswith(".ipynb") and not inside(path):
-                raise PermissionError("a graded notebook reads no other notebook")
-        elif event in CHANGES:
-            paths = [p for p in arguments if isinstance(p, str | bytes | os.PathLike)]
-            if not all(map(inside, paths)):
-                raise PermissionError("a graded notebook changes its own files only")
-        elif event in NETWORK:
-            address = arguments[1]
-            if not (isinstance(address, str | bytes) and inside(address)):
-                raise PermissionError("a graded notebook has no network")
-        elif event in LOOKUPS:
-            raise PermissionError("a graded notebook has no network")
-        elif event in PROGRAMS:
-            raise PermissionError("a graded notebook starts no other programs")
-        elif event in ("os.fork", "os.forkpty"):
-            forks -= 1
-            if forks < 0:
-                raise PermissionError("a graded notebook starts few processes")
-        elif event in ("os.kill", "os.killpg"):
-            multiprocessing = sys.modules.get("multiprocessing")
-            children = multiprocessing.active_children() if multiprocessing else []
-            if arguments[0] not in {os.getpid(), *(child.pid for child in children)}:
-                raise PermissionError("a graded notebook ends its own processes only")
-
-    return hook
-
-
-# --- cells ------------------------------------------------------------------------
-
-
-class Notebook:
-    """An IPython shell that runs cells and guards what the course's cells defined.
+class Worker:
+    """Serves what the grading process asks for.
 
     Parameters
     ----------
-    own : names that solutions define; all others that the course's cells bind are put
-        back before each test
-    keep : whether to return outputs
+    notebook : with the first cells run already
+    done : what these reported
+    sock : the channel
     """
 
-    def __init__(self, own: list[str], keep: bool) -> None:
-        from IPython.core.interactiveshell import InteractiveShell
-        from traitlets.config import Config
+    def __init__(
+        self, notebook: Notebook, done: list[dict[str, Any]], sock: socket.socket
+    ) -> None:
+        self.notebook, self.done = notebook, done
+        self.peer = Peer(sock, self.serve, trusting=True)
+        self.peer.names = notebook.names
+        self.forms: dict[str, type] = {}  # kinds of named tuples that functions return
 
-        class Shell(InteractiveShell):
-            def enable_gui(self, gui: str | None = None) -> None:
-                """Do nothing: pictures are collected, not shown."""
+    def serve(self, request: str, values: dict[str, Any]) -> Any:
+        """Do what is asked; see the methods below."""
+        seconds = values.pop("seconds", None)
+        if seconds is None:
+            return getattr(self, request)(**values)
+        with alarm(seconds, lambda: self.peer.waiting):
+            return getattr(self, request)(**values)
 
-            def ask_exit(self) -> None:
-                """End the cell, not the notebook."""
-                raise SystemExit
+    def begin(self, memory: int, isolated: bool) -> None:
+        """Limit what the submission may use from here on."""
+        walls.limit_resources(memory, isolated)
+        self.share()
 
-            def system(self, cmd: str) -> None:
-                """Skip `!command` and `%pip`: what is installed is installed."""
+    def share(self) -> None:
+        """Let the course's functions cross the channel by their names."""
+        self.peer.given.update(self.notebook.given)
 
-            def showtraceback(self, *_: object, **__: object) -> None:
-                """Do nothing: `describe` says what counts."""
-
-        config = Config()
-        config.HistoryManager.enabled = False
-        config.InteractiveShell.colors = "nocolor"
-        self.shell = Shell.instance(config=config)
-        self.own, self.keep = set(own), keep
-        self.given: dict[str, Any] = {}
-        self.guarded: dict[ModuleType, dict[str, Any]] = {}
-        self.guard(builtins)
-
-    def guard(self, module: ModuleType) -> None:
-        """Remember a module's functions, which a submission may overwrite."""
-        self.guarded.setdefault(
-            module, {name: f for name, f in vars(module).items() if callable(f)}
-        )
-
-    def restore(self) -> None:
-        """Put back what the course's cells rely on."""
-        for module, functions in self.guarded.items():
-            for name, function in functions.items():
-                if vars(module).get(name) is not function:
-                    setattr(module, name, function)
-        self.shell.user_ns.update(self.given)
-
-    def run(self, kind: str, source: str, limit: float) -> dict[str, Any]:
-        """Run a cell of kind given, student or test; return what came of it."""
-        from IPython.utils.capture import capture_output
-
-        if kind == "test":
-            self.restore()
-        before = dict(self.shell.user_ns)
-        text = Bounded()
-        with (
-            contextlib.redirect_stdout(text),
-            contextlib.redirect_stderr(text),
-            capture_output(stdout=False, stderr=False) as shown,
-            alarm(limit),
-        ):
-            result = self.shell.run_cell(source, store_history=True)
-        error = result.error_before_exec or result.error_in_exec
-        if kind == "given":
-            self.remember(before)
-        report = {"text": text.getvalue()} | describe(error, self.shell.user_ns)
-        if self.keep:
-            report |= {"outputs": outputs_of(shown.outputs)}
+    def run(
+        self, source: str, given: bool, keep: bool, number: int | None
+    ) -> dict[str, Any]:
+        """Run a cell, or report what came of it when it ran before the fork."""
+        if number is not None and number < len(self.done):
+            return self.done[number]
+        try:
+            report = self.notebook.run(source, given, keep)
+        except BaseException as error:  # between two lines of ours
+            report = {"error": type(error).__name__, "message": ""}
+        if given:
+            self.share()
         return report
 
-    def remember(self, before: dict[str, Any]) -> None:
-        """Note what a cell of the course bound, and the modules it came from."""
-        for name, value in self.shell.user_ns.items():
-            known = name in before and before[name] is value
-            if known or name.startswith("_") or name in {"In", "Out", *self.own}:
-                continue
-            self.given[name] = value
-            home = sys.modules.get(str(getattr(value, "__module__", "")))
-            module = value if isinstance(value, ModuleType) else home
-            if isinstance(module, ModuleType) and module.__name__ != "__main__":
-                self.guard(module)
+    def restore(self) -> dict[str, str]:
+        """Put back the course's names; tell what kind of things the student's are."""
+        self.notebook.restore()
+        for number in [n for n, v in self.peer.kept.items() if isinstance(v, tuple)]:
+            del self.peer.kept[number]  # graphs of gradients
+        names = self.notebook.names
+        return {
+            name: "function" if callable(names[name]) else "value"
+            for name in self.notebook.own
+            if name in names
+        }
+
+    def value(self, name: str) -> Any:
+        """Return what a name of the student's stands for."""
+        return self.notebook.names[name]
+
+    def call(
+        self,
+        target: Any,
+        arguments: tuple[Any, ...],
+        named: dict[str, Any],
+        stand_ins: dict[str, Any],
+    ) -> Any:
+        """Call a function, while stand-ins take the place of others."""
+        names = self.notebook.names
+        own = {each: names.get(each, There) for each in stand_ins}
+        names.update({each: self.formed(each, f) for each, f in stand_ins.items()})
+        try:
+            result = target(*arguments, **named)
+        finally:
+            for each, function in own.items():
+                if function is There:
+                    names.pop(each, None)
+                else:
+                    names[each] = function
+        if isinstance(result, tuple) and hasattr(type(result), "_fields"):
+            name = getattr(target, "__name__", "")
+            self.forms[str(name)] = type(result)
+        return result
+
+    def formed(self, name: str, function: Any) -> Any:
+        """Let a stand-in return the kind of tuple that the student's own returns."""
+        form = self.forms.get(name)
+        if form is None or not callable(function):
+            return function
+
+        def stand_in(*arguments: Any, **named: Any) -> Any:
+            result = function(*arguments, **named)
+            fits = isinstance(result, tuple) and len(result) == len(form._fields)
+            return form(*result) if fits else result
+
+        return stand_in
+
+    def forward(self, target: Any, **values: Any) -> Any:
+        """Return what a layer of the student's makes of inputs."""
+        from deepsvdd.course.tensors import forward
+
+        return forward(target, **values)
+
+    def gradient(self, number: int, along: Any) -> Any:
+        """Return the gradients of a result."""
+        from deepsvdd.course.tensors import gradient
+
+        return gradient(self.peer, number, along)
+
+    def attribute(self, target: Any, name: str) -> Any:
+        """Return an attribute of an object."""
+        return getattr(target, name)
+
+    def item(self, target: Any, key: Any) -> Any:
+        """Return an item of an object."""
+        return target[key]
+
+    def items(self, target: Any) -> Any:
+        """Return all items of an object."""
+        return list(target)
+
+    def length(self, target: Any) -> int:
+        """Return the length of an object."""
+        return len(target)
 
 
-@contextlib.contextmanager
-def alarm(limit: float) -> Iterator[None]:
-    """Raise `OutOfTime` after so many seconds of work, or `PATIENCE` times that.
+# --- the process --------------------------------------------------------------------
 
-    Seconds of work, as a busy machine must not cost marks; the other limit ends what
-    waits without working. Who catches the exception gets it again, and is then ended.
+
+def prepare(job: dict[str, Any]) -> tuple[Notebook, list[dict[str, Any]]]:
+    """Import what is needed, and run the first cells.
+
+    Parameters
+    ----------
+    job : ``own``, names that solutions define; ``first``, sources of the cells above
+        the first task; ``isolated``, whether there are walls
     """
-    rings = 0
+    import matplotlib.pyplot  # noqa: F401  # once for all: it reads the list of fonts
 
-    def ring(*_: object) -> None:
-        nonlocal rings
-        rings += 1
-        if rings > 3:
-            os._exit(OUT_OF_TIME)
-        raise OutOfTime
+    notebook = Notebook(job["own"])
+    done = [notebook.run(source, given=True, keep=True) for source in job["first"]]
+    return notebook, done
 
-    signal.signal(signal.SIGPROF, ring)
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_PROF, limit, 1)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE * limit, 5)
+
+def fork(
+    notebook: Notebook,
+    done: list[dict[str, Any]],
+    isolated: bool,
+    channel: int,
+    status: int,
+) -> None:
+    """Fork a process for a submission, and one that waits for it; return at once."""
+    if os.fork():
+        return
     try:
-        yield
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        folder = walls.HOME
+        if isolated:
+            walls.own_name_spaces()
+            if first := os.fork():
+                os.close(channel)
+                os.close(status)
+                os.waitpid(first, 0)
+                os._exit(0)
+            walls.own_processes()
+        else:
+            folder = os.path.realpath(tempfile.mkdtemp(prefix="deepsvdd-"))
+        if process := os.fork():
+            os.close(channel)
+            code = wait_for(process, status)
+            if not isolated:
+                import shutil
+
+                shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                os.write(status, STATUS.pack(code))
+            os._exit(0)
+        os.close(status)
+        os.setsid()
+        os.chdir(folder)
+        if isolated:
+            walls.give_up_privileges()
+            walls.filter_system_calls()
+        else:
+            os.environ.update(dict.fromkeys(("HOME", "TMPDIR"), folder))
+            tempfile.tempdir = None
+            sys.addaudithook(walls.watch(folder))
+        sock = socket.socket(fileno=channel)
+        sock.send(STATUS.pack(os.getpid()))
+        Worker(notebook, done, sock).peer.loop()
+    except BaseException as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
     finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        os._exit(1)  # threads of the submission may still run
 
 
-def describe(error: BaseException | None, names: dict[str, Any]) -> dict[str, Any]:
-    """Return an error's type, text and place in the cell.
-
-    ``line`` is the cell's line that raised, ``direct`` whether it was the cell's own
-    code and not a function that it called. `names` are the notebook's.
-    """
-    if error is None:
-        return {}
-    report: dict[str, Any] = {"error": type(error).__name__, "message": ""}
-    with contextlib.suppress(Exception):  # a submission's own class may fail here
-        report["message"] = str(error)[:2000]
-    entry, cell = error.__traceback__, None
-    while entry is not None:
-        code = entry.tb_frame.f_code
-        if code.co_name == "<module>" and entry.tb_frame.f_globals is names:
-            cell = cell or code.co_filename
-        report["direct"] = code.co_filename == cell
-        if report["direct"]:
-            report["line"] = entry.tb_lineno
-        entry = entry.tb_next
-    return report
+def wait_for(process: int, status: int) -> int:
+    """Wait until a submission ends, or nobody reads its status any more."""
+    watch = select.poll()
+    watch.register(status, 0)
+    while True:
+        found, code = os.waitpid(-1, os.WNOHANG)
+        if found == process:
+            end_group(process)
+            return code
+        if found == 0 and watch.poll(0):
+            end_group(process)
+        if found == 0:
+            time.sleep(0.02)
 
 
-def outputs_of(shown: list[Any]) -> list[dict[str, Any]]:
-    """Return displayed objects as (data, metadata), as long as there is room."""
-    kept, room = [], KEPT_PICTURES
-    for output in shown:
-        data = {"data": output.data, "metadata": output.metadata or {}}
-        room -= len(json.dumps(data, default=str))
-        if room > 0:
-            kept.append(data)
-    return kept
-
-
-# --- the process ------------------------------------------------------------------
+def end_group(process: int) -> None:
+    """End a submission's processes, as far as they are in its group."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
 
 
 def main() -> None:
-    """Read a job, run its cells, write a line for each."""
+    """Prepare, then fork a process for each pair of descriptors that comes in."""
     job = json.load(sys.stdin)
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
-
-    process = os.getpid()
-
-    def tell(report: dict[str, Any]) -> None:
-        if os.getpid() != process:  # forked by a cell, and come back out of it
-            os._exit(1)
-        print(json.dumps(report, default=str), file=channel, flush=True)
-
-    folder = os.path.realpath(os.getcwd())
-    if job["namespaces"]:
-        with contextlib.suppress(OSError, AttributeError):
-            make_read_only(folder)
-    notebook = Notebook(job["own"], job["keep"])
-    limit_resources(job["memory"])
-    sys.addaudithook(watch(folder))
+    control = socket.socket(fileno=int(sys.argv[1]))
+    if fonts := job.get("fonts"):
+        Path(os.environ["MPLCONFIGDIR"], fonts[0]).write_text(fonts[1])
     null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):  # compiled code prints past sys.stdout
+    for descriptor in (0, 1):  # compiled code prints past sys.stdout
         os.dup2(null, descriptor)
-
-    for number, cell in enumerate(job["cells"]):
-        # The token tells the grader that a line was not printed by a cell.
-        tell({"token": job["token"], "start": number})
-        try:
-            report = notebook.run(cell["kind"], cell["source"], job["cell_seconds"])
-        except OutOfTime:  # between two lines of ours
-            report = {"error": "OutOfTime", "message": ""}
-        tell({"token": job["token"], "end": number} | report)
-    os._exit(0)  # threads of the submission may still run
+    notebook, done = prepare(job)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+        if not message:
+            return
+        fork(notebook, done, job["isolated"], *descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 if __name__ == "__main__":
