@@ -234,10 +234,14 @@ class Judge:
         self.student: Any = None
         self.proxies = {name: Own(self, name) for name in own}
         self.ran: set[str] = set()
+        self.secret: set[str] = set()  # names that only this side knows
         self.kinds: dict[str, str] = {}
         for cell in cells:
             if cell["kind"] in ("given", "reference") and not cell.get("skip"):
+                known = set(self.notebook.given)
                 report = self.notebook.run(cell["source"], given=True)
+                if cell["kind"] == "reference":
+                    self.secret |= set(self.notebook.given) - known
                 if "error" not in report:
                     self.ran.add(cell["source"])
                 elif cell["kind"] == "reference":
@@ -267,7 +271,11 @@ class Judge:
         control : where to ask for a process
         """
         given = self.notebook.given
-        shared = {name: v for name, v in given.items() if not isinstance(v, There)}
+        shared = {
+            name: value
+            for name, value in given.items()
+            if name not in self.secret and not isinstance(value, There)
+        }
         if "DRAW" in given:
             given["DRAW"] = job["draw"]
         self.student = Student(control, job["limits"], job["isolated"], shared)
