@@ -257,7 +257,6 @@ def check(
     Check
         In the order of assignments: reference, blank release, each variant.
     """
-
     for assignment in assignments:
         given = release(assignment)
         with Bench(assignment, trust=True) as bench, ThreadPoolExecutor(jobs) as pool:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import itertools
 import json
 import os
 import socket
@@ -83,7 +84,7 @@ def read_frame(sock: socket.socket) -> tuple[Any, list[memoryview]]:
     except (ValueError, TypeError, RecursionError) as error:
         raise Closed(f"a message that cannot be read ({error})") from None
     view = memoryview(content)
-    return header, [view[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return header, [view[a:b] for a, b in itertools.pairwise(ends)]
 
 
 def _exactly(sock: socket.socket, size: int) -> bytearray:
@@ -214,7 +215,7 @@ def decode(peer: Peer, tree: Any, parts: Parts, depth: int = 0) -> Any:
     if sign == "slice":
         return slice(*all_of(content))
     if sign == "d":
-        return {key: value for key, value in map(all_of, content)}
+        return dict(map(all_of, content))
     if sign == "space":
         return SimpleNamespace(**{str(k): v for k, v in map(all_of, content)})
     return peer.decode(tree, parts, depth)
@@ -388,7 +389,7 @@ class Peer:
             return There(self, int(tree["mine"]), "", str(tree.get("what"))[:80])
         if "given" in tree:
             return self.given[tree["given"]]
-        if "yours" in tree and tree["yours"]:
+        if tree.get("yours"):
             return self.kept[int(tree["yours"])]
         if "yours" in tree and self.trusting:
             if tree["name"] not in self.names:

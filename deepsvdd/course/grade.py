@@ -10,9 +10,11 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from deepsvdd.course.allowed import allowed, foreign, tests_of
 from deepsvdd.course.running import Bench, Limits
 from deepsvdd.course.source import Assignment, is_hidden
 from deepsvdd.course.submission import recognise, script
+
 
 @dataclass
 class Mark:
@@ -98,7 +100,27 @@ def grade_notebook(
                 result.remarks.append(f"test {remark_on(cell, report)}")
         elif cell["kind"] == "student" and "error" in report:
             result.remarks.append(remark_on(cell, report))
+    for name, used in forbidden(assignment, cells).items():
+        words = f"{name} uses {', '.join(used)}, which the task does not allow"
+        result.remarks.append(words)
+        for test in tests_of(assignment)[name]:
+            result.marks[test] = Mark(0, "failed", f"{words}.")
     return result
+
+
+def forbidden(
+    assignment: Assignment, cells: list[dict[str, Any]]
+) -> dict[str, list[str]]:
+    """Return what solutions use of libraries that their tasks do not allow."""
+    found = {}
+    for name, solution in assignment.solutions.items():
+        if (only := allowed(solution)) is not None:
+            own = [cell["source"] for cell in cells if cell["name"] == name]
+            around = [c["source"] for c in cells if c["kind"] == "student"]
+            given = [c["source"] for c in cells if c["kind"] == "given"]
+            if used := foreign(own, around, given, only):
+                found[name] = used
+    return found
 
 
 def mark_of(cell: dict[str, str], report: dict[str, Any], points: float) -> Mark:

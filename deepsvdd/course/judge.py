@@ -121,7 +121,7 @@ class Student:
             return ask(request, **values)
         except RemoteError as error:
             kind = getattr(builtins, error.kind, None)
-            own = error
+            own: Exception = error
             if isinstance(kind, type) and issubclass(kind, Exception):
                 with contextlib.suppress(Exception):  # those that want more arguments
                     own = kind(str(error))
@@ -235,7 +235,7 @@ class Judge:
         self.proxies = {name: Own(self, name) for name in own}
         self.ran: set[str] = set()
         self.secret: set[str] = set()  # names that only this side knows
-        self.kinds: dict[str, str] = {}
+        self.values: dict[str, Any] = {}  # what solutions define that is no function
         for cell in cells:
             if cell["kind"] in ("given", "reference") and not cell.get("skip"):
                 known = set(self.notebook.given)
@@ -280,7 +280,8 @@ class Judge:
             given["DRAW"] = job["draw"]
         self.student = Student(control, job["limits"], job["isolated"], shared)
         self.student.start()
-        cells, done = job["cells"], []
+        cells = job["cells"]
+        done: list[tuple[dict[str, Any], int | None]] = []
         before_student = True
         for number, cell in enumerate(cells):
             yield number
@@ -353,8 +354,6 @@ class Judge:
                     names[name] = self.values[name] = self.student.ask(
                         "value", name=name
                     )
-
-    values: dict[str, Any] = {}
 
     def test(self, cell: dict[str, Any], keep: bool) -> dict[str, Any]:
         """Run a test."""

@@ -67,7 +67,9 @@ class Notebook:
         """Put back what the course's cells bound."""
         self.names.update(self.given)
 
-    def run(self, source: str, given: bool = False, keep: bool = False) -> dict[str, Any]:
+    def run(
+        self, source: str, given: bool = False, keep: bool = False
+    ) -> dict[str, Any]:
         """Run a cell; return its text, what was wrong and, if wanted, its pictures.
 
         What a given cell binds is remembered.

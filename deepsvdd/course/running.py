@@ -1,4 +1,4 @@
-"""Run submissions to one assignment: a sandbox for them, and a process for its tests."""
+"""Run submissions to one assignment: a sandbox for them, a process for its tests."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Bench:
         job = {"own": self.own, "first": [cell["source"] for cell in first]}
         self.sandbox = sandbox.Sandbox(job | {"fonts": fonts()}, self.isolated)
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self.complaints = tempfile.TemporaryFile()
+        self.complaints = tempfile.TemporaryFile()  # noqa: SIM115
         self.jobs, theirs = socket.socketpair()
         control = self.sandbox.control
         numbers = [control.fileno(), theirs.fileno()]

@@ -26,6 +26,7 @@ from deepsvdd.course.walls import FOLDERS, HOME, MEGABYTE
 OLDEST = (0, 8)  # of bubblewrap
 PROGRAM = "deepsvdd.course.worker"
 VISIBLE = ("/etc/ld.so.cache", "/etc/localtime", "/etc/fonts", "/etc/alternatives")
+MACHINE = "/sys/devices/system/cpu"  # PyTorch asks what the processor can do
 USER = "1000"
 PACKAGES = "/opt/packages"
 OF_PACKAGES = ("site-packages", "dist-packages")
@@ -91,7 +92,7 @@ def walls() -> list[str]:
     for folder, size in FOLDERS.items():
         command += ["--size", str(size * MEGABYTE), "--tmpfs", folder]
     folders = python_folders()
-    for seen in (*VISIBLE, *folders):
+    for seen in (*VISIBLE, MACHINE, *folders):
         command += ["--ro-bind-try", seen, seen]
     # Not where it lies: that may be a copy of the repository, with the hidden tests.
     package = Path(__file__).resolve().parents[1]
@@ -104,7 +105,9 @@ def walls() -> list[str]:
 def python_folders() -> list[str]:
     """Return the folders of Python and of its packages, but not those of the system."""
     folders = {sys.prefix, sys.base_prefix, sys.exec_prefix}
-    folders |= {sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")}
+    folders |= {
+        sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib")
+    }
     folders |= {path for path in sys.path if path.endswith(OF_PACKAGES)}
     folders.add(os.path.dirname(os.path.realpath(sys.executable)))
     found = {os.path.abspath(f) for f in folders if os.path.isdir(f)}
@@ -140,7 +143,7 @@ class Sandbox:
     def __init__(self, job: dict[str, Any], isolated: bool) -> None:
         self.control, theirs = socket.socketpair()
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
-        self.complaints = tempfile.TemporaryFile()
+        self.complaints = tempfile.TemporaryFile()  # noqa: SIM115
         program = [sys.executable, "-m", PROGRAM, str(theirs.fileno())]
         self.process = subprocess.Popen(
             [*walls(), *program] if isolated else program,

@@ -316,6 +316,7 @@ FIELDS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
         "marks": (is_marks, "numbers from 0 on, by the names of tests"),
         "skip": FLAG,
         "there": (is_texts, "a list of names"),
+        "only": (is_texts, "a list of modules"),
     },
 }
 
@@ -356,6 +357,12 @@ def problems(assignment: Assignment) -> Iterator[str]:
         graded = kind(cell) in ("test", "answer")
         if graded and not cell.metadata.nbgrader.get("points", 0) > 0:
             yield f"points must be positive, but '{name}' has none"
+    own = set().union(*(bound_names(c.source) for c in assignment.solutions.values()))
+    for cell in assignment.cells:
+        bound = own & names_in(cell.source) if cell.cell_type == "code" else set()
+        if bound and kind(cell) in ("test", "given"):
+            where = grade_id(cell) or "a given cell"
+            yield f"{min(bound)} is the student's name, but {where} binds it"
     for cell in assignment.notebook.cells:
         if role(cell) not in ("", "rubric", "variant", "reference"):
             yield (

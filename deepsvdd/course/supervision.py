@@ -127,7 +127,7 @@ class Supervisor(threading.Thread):
             self.until = until and until + self.idle_since - began
 
     def seconds(self) -> float:
-        """Return the seconds of work of the first process, and of those it waited for."""
+        """Return the seconds of work of the process, and of those it waited for."""
         state = state_of(self.process)
         return state.seconds if state else 0.0
 

@@ -39,7 +39,7 @@ def encode(coder: Coder, value: Any, depth: int) -> Any:
 def tensor_tree(coder: Coder, value: Tensor) -> dict[str, Any]:
     """Return a tensor as JSON; its numbers go to the buffers."""
     coder.sent.append(value)
-    tree = {"tensor": plain(coder, value)}
+    tree: dict[str, Any] = {"tensor": plain(coder, value)}
     if value.requires_grad and coder.leaves is None:  # a request: gradients may return
         coder.linked.append(value)
         tree["leaf"] = True
@@ -90,9 +90,7 @@ class Bridge(torch.autograd.Function):
     """A result of the other side, as a function of tensors that were sent there."""
 
     @staticmethod
-    def forward(
-        ctx: Any, peer: Peer, number: int, value: Tensor, *_: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, peer: Peer, number: int, value: Tensor, *_: Tensor) -> Tensor:
         """Return the result."""
         ctx.peer, ctx.number = peer, number
         return value
@@ -101,7 +99,9 @@ class Bridge(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Any) -> Any:
         """Ask the other side for the gradients of what was sent."""
         with torch.no_grad():
-            found = ctx.peer.ask_about("gradient", number=ctx.number, along=gradients[0])
+            found = ctx.peer.ask_about(
+                "gradient", number=ctx.number, along=gradients[0]
+            )
         return None, None, None, *found
 
 
@@ -200,9 +200,9 @@ def build(
     module = layer_of(peer, tree["kind"])
     returned = isinstance(tree["kind"], dict) and "yours" in tree["kind"]
     settings = decode_value(peer, tree["settings"], parts, depth + 1)
-    for name, value in settings.items():
+    for name, setting in settings.items():
         if isinstance(name, str) and name not in _INTERNAL and _NAME.fullmatch(name):
-            module.__dict__[name] = value
+            module.__dict__[name] = setting
     for group in ("weights", "buffers"):
         for name, content, *takes in tree[group]:
             value: Tensor | None = None
@@ -222,8 +222,8 @@ def build(
                 module.register_buffer(str(name), value)
     for name, layer in tree["layers"]:
         if layer is not None and returned:
-            below = build(peer, layer, parts, seen, depth + 1)
-            module._modules[name].load_state_dict(below.state_dict())  # type: ignore[union-attr]
+            below = build(peer, layer, parts, seen, depth + 1).state_dict()
+            module.get_submodule(name).load_state_dict(below)
         elif not returned:
             module.add_module(
                 str(name), layer and build(peer, layer, parts, seen, depth + 1)
@@ -324,5 +324,3 @@ def forward(
         raise Refused("no network")
     module.train(training)
     return torch.func.functional_call(module, weights, inputs)
-
-

@@ -45,7 +45,7 @@ class Worker:
         self.notebook, self.done = notebook, done
         self.peer = Peer(sock, self.serve, trusting=True)
         self.peer.names = notebook.names
-        self.forms: dict[str, type] = {}  # kinds of named tuples that functions return
+        self.forms: dict[str, Any] = {}  # kinds of named tuples that functions return
 
     def serve(self, request: str, values: dict[str, Any]) -> Any:
         """Do what is asked; see the methods below."""
@@ -221,6 +221,8 @@ def fork(
             os.environ.update(dict.fromkeys(("HOME", "TMPDIR"), folder))
             tempfile.tempdir = None
             sys.addaudithook(walls.watch(folder))
+        sys.addaudithook(walls.Forks())
+        os.nice(5)  # whoever watches comes first
         sock = socket.socket(fileno=channel)
         sock.send(STATUS.pack(os.getpid()))
         Worker(notebook, done, sock).peer.loop()

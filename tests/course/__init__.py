@@ -2,7 +2,8 @@
 
 import nbformat
 
-from deepsvdd.course.grade import Limits, grade_notebook
+from deepsvdd.course.grade import grade_notebook
+from deepsvdd.course.running import Limits
 
 LIMITS = Limits(seconds=300, cell_seconds=2, memory=512)
 MEAN = """\
@@ -115,8 +116,21 @@ def named(cells, name):
     return cells[ids.index(name)]
 
 
-def grade(toy, given, notebook, limits=LIMITS):
-    return grade_notebook(toy, given, notebook, limits)
+def grade(bench, given, notebook, limits=LIMITS):
+    return grade_notebook(bench, given, notebook, limits)
+
+
+class NoBench:
+    """Takes the place of the processes to grade in, where none is needed."""
+
+    def __init__(self, assignment, trust):
+        self.assignment = assignment
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
 
 
 def earned(result):

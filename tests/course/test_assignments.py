@@ -8,7 +8,7 @@ from collections import defaultdict
 import pytest
 
 from deepsvdd.course import build
-from deepsvdd.course.grade import Limits
+from deepsvdd.course.running import Limits
 from deepsvdd.course.source import kind, read_assignments, role
 from tests import ROOT
 from tests.course import secret_lines

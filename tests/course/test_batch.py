@@ -18,7 +18,7 @@ def test_a_machine_on_which_the_reference_fails_grades_nobody(given, tmp_path):
     wrong = Assignment("9-toy", notebook)
     found = [Found(tmp_path / "a.ipynb", "jane", wrong, handed_in(given))]
     with pytest.raises(ValueError, match="reference of 9-toy must get 6 points"):
-        batch.grade_all(found, tmp_path / "out", LIMITS, 1)
+        batch.grade_all(found, tmp_path / "out", LIMITS, 1, trust=True)
 
 
 class Cancelling(ThreadPoolExecutor):
@@ -35,7 +35,7 @@ class Cancelling(ThreadPoolExecutor):
 def test_ctrl_c_begins_no_other_notebook(toy, tmp_path, monkeypatch):
     begun = []
 
-    def interrupted(found, out, limits):
+    def interrupted(found, out, limits, bench):
         begun.append(found.student)
         if len(begun) > 1:
             Cancelling.cancelled.wait()

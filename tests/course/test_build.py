@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from deepsvdd.course import build
-from deepsvdd.course.grade import Limits
+from deepsvdd.course.running import Limits
 from deepsvdd.course.source import Assignment
 from tests.course import KERNEL, LIMITS, MEAN_VALUE, cell, secret_lines, toy_notebook
 

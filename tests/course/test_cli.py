@@ -66,7 +66,7 @@ def test_limits_that_are_none_are_refused_at_the_door(
 def test_an_output_that_cannot_be_written_is_found_before_the_work(
     tmp_path, monkeypatch, words
 ):
-    monkeypatch.setattr("deepsvdd.course.grade.run_cells", None)  # is not called
+    monkeypatch.setattr("deepsvdd.course.running.Bench", None)  # is not called
     nbformat.write(toy_notebook(), tmp_path / "9-toy.ipynb")
     nbformat.write(toy_notebook(), tmp_path / "jane-9-toy.ipynb")
     monkeypatch.chdir(tmp_path)

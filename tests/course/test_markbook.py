@@ -18,7 +18,7 @@ from deepsvdd.course.collection import Person
 from deepsvdd.course.grade import Mark, Result
 from deepsvdd.course.markbook import Entry, merge
 from tests import ROOT
-from tests.course import FULL, MEAN, handed_in, toy_notebook
+from tests.course import FULL, MEAN, NoBench, handed_in, toy_notebook
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def place(given, tmp_path, monkeypatch):
         hand_in(tmp_path, given, name)
     monkeypatch.setattr(batch, "check_reference", lambda *_: None)
     monkeypatch.setattr(batch, "grade_notebook", pretended)
+    monkeypatch.setattr(batch, "Bench", NoBench)
     return tmp_path
 
 
@@ -38,14 +39,14 @@ def hand_in(place, given, name, why="Because."):
     nbformat.write(handed_in(given, mean=MEAN, why=why), path)
 
 
-def pretended(assignment, release, notebook, limits, student, file):
+def pretended(bench, release, notebook, limits, student, file):
     """Full marks for everybody."""
     marks = {name: Mark(points, "passed") for name, points in FULL.items()}
-    return Result(student, assignment.name, file, marks, {"why": "Because."})
+    return Result(student, bench.assignment.name, file, marks, {"why": "Because."})
 
 
 def grade(place, *options):
-    words = ["grade", str(place / "in"), str(place / "out"), "--jobs", "1"]
+    words = ["grade", str(place / "in"), str(place / "out"), "--jobs=1", "--trust"]
     return CliRunner().invoke(
         main, [*words, "--sources", str(place / "9-toy.ipynb"), *options]
     )
@@ -149,6 +150,7 @@ import sys, time
 from pathlib import Path
 from deepsvdd.course import batch
 from deepsvdd.course.cli import main
+from tests.course import NoBench
 
 def hang(*_):
     Path("reached").touch()
@@ -156,6 +158,7 @@ def hang(*_):
 
 batch.check_reference = lambda *_: None
 batch.grade_notebook = hang
+batch.Bench = NoBench
 main(sys.argv[1:])
 """
 
@@ -166,7 +169,7 @@ def test_a_run_that_is_really_killed_changes_nothing(place, given):
     type_in(book / "9-toy.csv", "bo", **{"why (2)": "2"})
     before = state(book)
     hand_in(place, given, "cy")
-    words = ["grade", "in", "out", "--jobs", "1", "--sources", "9-toy.ipynb"]
+    words = ["grade", "in", "out", "--trust", "--sources", "9-toy.ipynb"]
     with subprocess.Popen(
         [sys.executable, "-c", HANGING, *words],
         cwd=place,

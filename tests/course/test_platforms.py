@@ -64,7 +64,7 @@ def graded(toy, given, tmp_path_factory):
     marks = {}
     for layout in LAYOUTS:
         own = [file for of, file in files if of is layout]
-        results = batch.grade_all(own, out, LIMITS, jobs=2)
+        results = batch.grade_all(own, out, LIMITS, jobs=2, trust=True)
         marks[layout] = {result.student: result for result in results}
     return marks
 

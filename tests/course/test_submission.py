@@ -139,8 +139,8 @@ def test_a_split_solution_is_put_together(toy, given, cuts, copied):
     )
 
 
-def test_a_split_solution_gets_its_marks(toy, given):
-    result = grade(toy, given, split(given, 2, copied=False))
+def test_a_split_solution_gets_its_marks(bench, given):
+    result = grade(bench, given, split(given, 2, copied=False))
     assert earned(result) == FULL
     assert "put together" in result.remarks[0]
 

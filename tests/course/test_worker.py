@@ -96,10 +96,14 @@ PROGRAMS = {
         FULL,
         None,
     ),
-    "network": (NETWORK + MEAN, WRONG_MEAN, "no network"),
+    "network": (NETWORK + MEAN, WRONG_MEAN, "no network|unreachable"),
     "overwrites": (OVERWRITE + mean_of("return 7"), WRONG_MEAN, None),
     "forges": (FORGE + mean_of("return 7"), WRONG_MEAN, None),
-    "forks": ("import os\nwhile True: os.fork()", WRONG_MEAN, "few processes"),
+    "forks": (
+        "import os\nwhile True: os.fork()",
+        WRONG_MEAN,
+        "few processes|more than 64|unavailable",
+    ),
     "closes": ("import os\nos.closerange(0, 100)\n" + MEAN, WRONG_MEAN, None),
     "installs": ("%pip install nothing\n!ls\n" + MEAN, FULL, None),
     "threads": (
@@ -143,7 +147,7 @@ def graded(folder, toy, tmp_path_factory):
     """All of them graded, by student."""
     out = tmp_path_factory.mktemp("marks")
     collection = collect(folder, tmp_path_factory.mktemp("into"), [toy])
-    results = batch.grade_all(collection.files, out, LIMITS, jobs=2)
+    results = batch.grade_all(collection.files, out, LIMITS, jobs=2, trust=True)
     book = out / "mark-book"
     list(marking.write(out, book, [toy], [toy], collection, results, None))
     return out, {result.student: result for result in results}
@@ -181,7 +185,8 @@ def test_nothing_outside_the_folder_is_harmed(graded, folder):
 
 
 def test_no_other_notebook_can_be_read(graded):
-    assert "reads no other notebook" in "\n".join(graded[1]["reads"].remarks)
+    remarks = "\n".join(graded[1]["reads"].remarks)
+    assert "reads no other notebook" in remarks or "No such file" in remarks
 
 
 # --- what is made of the marks -----------------------------------------------------
@@ -229,5 +234,5 @@ def test_the_batch_goes_on_where_it_was(graded, folder, toy, monkeypatch, tmp_pa
     out, results = graded
     monkeypatch.setattr(batch, "grade_notebook", None)  # nothing is to be run
     files = collect(folder, tmp_path, [toy]).files
-    again = batch.grade_all(files, out, LIMITS, jobs=1)
+    again = batch.grade_all(files, out, LIMITS, jobs=1, trust=True)
     assert {result.student: result for result in again} == results
