@@ -5,10 +5,15 @@ Touch it to change how marks are given (``grade``), what students see of it
 look like (``platforms``), or what a person types (``markbook``).
 
 ``source`` reads an assignment, ``submission`` recognizes its cells in a notebook that
-is handed in, ``worker`` runs cells in a fenced process, ``grade`` turns what they did
-into marks, ``build`` makes the releases and proves the tests, ``quizzes`` reads the
+is handed in, ``grade`` turns what they did into marks (``allowed``: with which
+libraries), ``build`` makes the releases and proves the tests, ``quizzes`` reads the
 chapters' questions, ``practice`` checks what readers write in a chapter; ``cli`` is the
 command ``deepsvdd-course``.
+
+How a notebook runs: ``running`` starts a ``sandbox``, where ``worker`` runs students'
+cells behind ``walls``, and a ``judge``, which runs the tests, watches the other side
+(``supervision``) and calls it over a ``channel`` (``tensors``: what of PyTorch crosses
+it); ``notebook`` is what both need of IPython.
 
 From a download to marks: ``archives`` opens folders and zips, ``platforms`` says who
 handed in which file, ``roster`` finds them in a list, ``collection`` chooses the

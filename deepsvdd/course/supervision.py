@@ -136,6 +136,8 @@ class Supervisor(threading.Thread):
         before = 0.0
         while not self.over.wait(TICK):
             members = family(self.root, processes())
+            if self.root != self.process:
+                members.pop(self.root, None)  # only waits for the others
             if not members:
                 continue
             if sum(state.threads for state in members.values()) > PROCESSES:

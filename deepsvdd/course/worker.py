@@ -244,7 +244,7 @@ def wait_for(process: int, status: int) -> int:
         if found == 0 and watch.poll(0):
             end_group(process)
         if found == 0:
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 def end_group(process: int) -> None:
