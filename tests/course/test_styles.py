@@ -1,5 +1,6 @@
 """Right answers in styles of their own get full marks; typical wrong ones do not."""
 
+import copy
 import re
 
 import pytest
@@ -40,8 +41,7 @@ def benches():
 
 def handed_in(assignment, solutions):
     """The release with some tasks answered, the others left as they were."""
-    notebook = build.release(assignment).copy()
-    notebook.cells = [cell.copy() for cell in notebook.cells]
+    notebook = copy.deepcopy(build.release(assignment))
     for cell in notebook.cells:
         cell.source = solutions.get(grade_id(cell), cell.source)
     return notebook
@@ -109,7 +109,9 @@ def test_the_plan_of_two_weeks_can_be_done_from_top_to_bottom(benches):
             solutions[grade_id(cell)] = cell.source
     assert len(solutions) == len(tasks)
     notebook = handed_in(assignment, solutions)
-    cells = script(assignment, recognise(assignment, build.release(assignment), notebook))
+    cells = script(
+        assignment, recognise(assignment, build.release(assignment), notebook)
+    )
     # As in the student's own notebook: without hidden tests, own functions throughout.
     for cell in cells:
         lines = cell["source"].split("\n")
