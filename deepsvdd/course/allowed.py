@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from deepsvdd.course.source import Assignment, grade_id, kind
 
 
-def tests_of(assignment: Assignment) -> dict[str, list[str]]:
+def below(assignment: Assignment) -> dict[str, list[str]]:
     """Return the tests of each solution: those below it, up to the next one."""
     found: dict[str, list[str]] = {}
     for cell in assignment.cells:

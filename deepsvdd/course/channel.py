@@ -20,7 +20,6 @@ import json
 import os
 import socket
 import struct
-import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -239,6 +238,8 @@ class Peer:
         values, and returns a value
     trusting : whether to take instances of libraries' classes from the other side, and
         to look up what it names: so does the submission's side, never the tests'
+    tensors : returns `deepsvdd.course.tensors`, or None where nobody uses PyTorch
+        unless it is needed
     """
 
     def __init__(
@@ -246,8 +247,10 @@ class Peer:
         sock: socket.socket,
         serve: Callable[[str, dict[str, Any]], Any],
         trusting: bool = False,
+        tensors: Callable[[bool], Any] = lambda needed: None,
     ) -> None:
         self.sock, self.serve, self.trusting = sock, serve, trusting
+        self.tensors = tensors
         self.lock, self.process = threading.RLock(), os.getpid()
         self.waiting = False  # for the other side, when nothing may interrupt
         self.kept: dict[int, Any] = {}
@@ -292,7 +295,7 @@ class Peer:
             parts = Parts(buffers, linked=coder.linked)
             result, changed = self._decoded(header.get("values"), parts)
             for number, value in changed:
-                copy_into(coder.sent[number], value)
+                self.copy_into(coder.sent[number], value)
             return result
 
     def ask_about(self, request: str, **values: Any) -> Any:
@@ -325,7 +328,7 @@ class Peer:
             changed = [
                 [number, new]
                 for number, (value, before) in enumerate(parts.received)
-                if (new := change_of(value, before)) is not None
+                if (new := self.change_of(value, before)) is not None
             ]
             self._send({}, [result, changed], parts.leaves)
         except Closed:
@@ -364,11 +367,10 @@ class Peer:
 
     def encode(self, coder: Coder, value: Any, depth: int) -> Any:
         """Return a tensor, a network, a name that both sides have, or a number."""
-        if "torch" in sys.modules:
-            from deepsvdd.course import tensors
-
-            if (tree := tensors.encode(coder, value, depth)) is not None:
-                return tree
+        tensors = self.tensors(False)
+        tree = tensors and tensors.encode(coder, value, depth)
+        if tree is not None:
+            return tree
         if isinstance(value, There) and value._peer is self:
             return {"yours": value._number, "name": value.__name__}
         for name, known in self.given.items():
@@ -402,10 +404,22 @@ class Peer:
             value.__dict__.update(decode(self, tree["state"], parts, depth + 1))
             return value
         if "tensor" in tree or "network" in tree:
-            from deepsvdd.course import tensors
-
-            return tensors.decode(self, tree, parts, depth)
+            return self.tensors(True).decode(self, tree, parts, depth)
         raise Refused("a value of unknown form")
+
+    def change_of(self, value: Any, before: Any) -> Any:
+        """Return the new content of what a function has changed in place, else None."""
+        if isinstance(value, np.ndarray):
+            same = value.tobytes() == array_of(before).tobytes()
+            return None if same else value
+        return self.tensors(True).change_of(value, before)
+
+    def copy_into(self, target: Any, content: Any) -> None:
+        """Change an array, a tensor or a network as the other side has done."""
+        if not isinstance(target, np.ndarray):
+            self.tensors(True).copy_into(target, content)
+        elif target.flags.writeable and np.shape(content) == target.shape:
+            np.copyto(target, content, casting="unsafe")
 
 
 def name_of(error: BaseException) -> str:
@@ -413,27 +427,6 @@ def name_of(error: BaseException) -> str:
     name = str(getattr(error, "kind", type(error).__name__))
     spoken = ("SystemExit", "KeyboardInterrupt", "OutOfTime")
     return name if isinstance(error, Exception) or name in spoken else "BaseException"
-
-
-def change_of(value: Any, before: Any) -> Any:
-    """Return the new content of what a function has changed in place, else None."""
-    if isinstance(value, np.ndarray):
-        same = value.tobytes() == array_of(before).tobytes()
-        return None if same else value
-    from deepsvdd.course import tensors
-
-    return tensors.change_of(value, before)
-
-
-def copy_into(target: Any, content: Any) -> None:
-    """Change an array, a tensor or a network as the other side has done."""
-    if isinstance(target, np.ndarray):
-        if target.flags.writeable and np.shape(content) == target.shape:
-            np.copyto(target, content, casting="unsafe")
-        return
-    from deepsvdd.course import tensors
-
-    tensors.copy_into(target, content)
 
 
 def state_of(value: Any) -> dict[str, Any] | None:

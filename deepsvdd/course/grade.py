@@ -10,7 +10,7 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from deepsvdd.course.allowed import allowed, foreign, tests_of
+from deepsvdd.course.allowed import allowed, below, foreign
 from deepsvdd.course.running import Bench, Limits
 from deepsvdd.course.source import Assignment, is_hidden
 from deepsvdd.course.submission import recognise, script
@@ -103,7 +103,7 @@ def grade_notebook(
     for name, used in forbidden(assignment, cells).items():
         words = f"{name} uses {', '.join(used)}, which the task does not allow"
         result.remarks.append(words)
-        for test in tests_of(assignment)[name]:
+        for test in below(assignment)[name]:
             result.marks[test] = Mark(0, "failed", f"{words}.")
     return result
 

@@ -14,7 +14,6 @@ import builtins
 import contextlib
 import json
 import os
-import re
 import signal
 import socket
 import struct
@@ -26,8 +25,14 @@ from typing import Any
 
 from deepsvdd.course import walls
 from deepsvdd.course.channel import Closed, Peer, Refused, RemoteError, There
-from deepsvdd.course.notebook import OUT_OF_TIME, PATIENCE, Notebook
-from deepsvdd.course.source import names_in
+from deepsvdd.course.notebook import (
+    OUT_OF_TIME,
+    PATIENCE,
+    Notebook,
+    tensors_if,
+    warm_up,
+)
+from deepsvdd.course.source import free_names, names_in
 from deepsvdd.course.supervision import LAST, Supervisor, state_of
 
 START = 180.0  # s for a process to start
@@ -170,7 +175,7 @@ class Asking(Peer):
     """The tests' side of the channel."""
 
     def __init__(self, sock: socket.socket, student: Student) -> None:
-        super().__init__(sock, self.answer)
+        super().__init__(sock, self.answer, tensors=tensors_if)
         self.student = student
 
     def ask_about(self, request: str, **values: Any) -> Any:
@@ -247,6 +252,7 @@ class Judge:
                 elif cell["kind"] == "reference":
                     print(cell["name"], report, file=sys.stderr)
                 self.there(cell)
+        warm_up()
 
     def there(self, cell: dict[str, Any]) -> None:
         """Let names that a cell bound stand for the other side's."""
@@ -367,10 +373,10 @@ class Judge:
 
 
 def wanted(cells: list[dict[str, Any]], number: int) -> bool:
-    """Tell whether a student's cell mentions a name that a cell binds."""
+    """Tell whether a student's cell uses a name that a cell binds."""
     names = names_in(cells[number]["source"])
-    own = " ".join(c["source"] for c in cells[number:] if c["kind"] == "student")
-    return bool(names & set(re.findall(r"\w+", own)))
+    own = (cell["source"] for cell in cells[number:] if cell["kind"] == "student")
+    return any(names & free_names(source) for source in own)
 
 
 def cleaned(report: Any) -> dict[str, Any]:

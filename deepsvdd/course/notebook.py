@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -95,6 +96,26 @@ class Notebook:
             }
         report = {"text": text.getvalue()} | describe(error, self.names)
         return report | ({"outputs": outputs_of(shown.outputs)} if keep else {})
+
+
+def warm_up() -> None:
+    """Import what PyTorch imports at the first step of an optimizer, which takes long.
+
+    Without gradients: a process that has computed some must not fork.
+    """
+    if torch := sys.modules.get("torch"):
+        weight = torch.nn.Parameter(torch.zeros(1))
+        weight.grad = torch.zeros(1)
+        torch.optim.Adam([weight]).step()
+
+
+def tensors_if(needed: bool) -> Any:
+    """Return how tensors cross a channel; None without PyTorch, unless it is needed."""
+    if not needed and "torch" not in sys.modules:
+        return None
+    from deepsvdd.course import tensors
+
+    return tensors
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ import contextlib
 import json
 import re
 import reprlib
+import symtable
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -192,6 +193,29 @@ def names_in(source: str) -> set[str]:
 
     with contextlib.suppress(SyntaxError):
         visit(ast.parse("\n".join(lines)))
+    return found
+
+
+def free_names(source: str) -> set[str]:
+    r"""Return the names that code uses and functions in it do not bind.
+
+    Examples
+    --------
+    >>> sorted(free_names("y = x\ndef f(a):\n    return a + b + y"))
+    ['b', 'x', 'y']
+    """
+    lines = (re.sub(r"^\s*[%!].*", "pass", line) for line in source.split("\n"))
+    found: set[str] = set()
+
+    def visit(table: symtable.SymbolTable, top: bool = False) -> None:
+        for symbol in table.get_symbols():
+            if symbol.is_referenced() and (symbol.is_global() or top):
+                found.add(symbol.get_name())
+        for child in table.get_children():
+            visit(child)
+
+    with contextlib.suppress(SyntaxError, ValueError, RecursionError, MemoryError):
+        visit(symtable.symtable("\n".join(lines), "cell", "exec"), top=True)
     return found
 
 

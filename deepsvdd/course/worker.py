@@ -24,7 +24,7 @@ from typing import Any
 
 from deepsvdd.course import walls
 from deepsvdd.course.channel import Peer, There
-from deepsvdd.course.notebook import Notebook, alarm
+from deepsvdd.course.notebook import Notebook, alarm, tensors_if, warm_up
 
 STATUS = struct.Struct("i")
 
@@ -43,7 +43,7 @@ class Worker:
         self, notebook: Notebook, done: list[dict[str, Any]], sock: socket.socket
     ) -> None:
         self.notebook, self.done = notebook, done
-        self.peer = Peer(sock, self.serve, trusting=True)
+        self.peer = Peer(sock, self.serve, trusting=True, tensors=tensors_if)
         self.peer.names = notebook.names
         self.forms: dict[str, Any] = {}  # kinds of named tuples that functions return
 
@@ -175,6 +175,7 @@ def prepare(job: dict[str, Any]) -> tuple[Notebook, list[dict[str, Any]]]:
 
     notebook = Notebook(job["own"])
     done = [notebook.run(source, given=True, keep=True) for source in job["first"]]
+    warm_up()
     return notebook, done
 
 

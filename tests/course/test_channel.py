@@ -87,8 +87,13 @@ def there():
         finally:
             FUNCTIONS.update(own)
 
-    far = Peer(other, lambda *request: serve(far, *request), trusting=True)
-    near = Peer(here, lambda *request: serve(near, *request))
+    far = Peer(
+        other,
+        lambda *request: serve(far, *request),
+        trusting=True,
+        tensors=lambda _: tensors,
+    )
+    near = Peer(here, lambda *request: serve(near, *request), tensors=lambda _: tensors)
     far.names = FUNCTIONS
     thread = threading.Thread(target=far.loop)
     thread.start()

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from deepsvdd.course import build
-from deepsvdd.course.allowed import tests_of
+from deepsvdd.course.allowed import below
 from deepsvdd.course.grade import grade_notebook
 from deepsvdd.course.running import Bench, Limits
 from deepsvdd.course.source import grade_id, is_hidden, kind, read_assignment
@@ -53,7 +53,7 @@ def lost(bench, solutions):
     given = build.release(assignment)
     notebook = handed_in(assignment, solutions)
     result = grade_notebook(bench, given, notebook, Limits())
-    tests = [test for name in solutions for test in tests_of(assignment)[name]]
+    tests = [test for name in solutions for test in below(assignment)[name]]
     marks = {name: result.marks[name] for name in tests}
     return {
         name: mark.message
@@ -118,7 +118,7 @@ def test_the_plan_of_two_weeks_can_be_done_from_top_to_bottom(benches):
         shown = [t for n, t in enumerate(lines, 1) if not is_hidden(cell["source"], n)]
         cell["source"] = "\n".join(shown) if cell["kind"] == "test" else cell["source"]
     reports = bench.run(cells, Limits(), draw=0)
-    wanted = {test for name in solutions for test in tests_of(assignment)[name]}
+    wanted = {test for name in solutions for test in below(assignment)[name]}
     wrong = {
         cell["name"]: report
         for cell, report in zip(cells, reports, strict=True)
