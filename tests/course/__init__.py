@@ -141,7 +141,7 @@ def secret_lines(assignment):
     """Lines of solutions, hidden tests, rubrics and variants, and of nothing else."""
     public, secret = set(), set()
     for one in assignment.notebook.cells:
-        hidden = bool(one.metadata.get("course"))
+        hidden = "role" in one.metadata.get("course", {})
         hidden |= one.cell_type == "markdown" and bool(one.metadata.get("nbgrader"))
         for line in map(str.strip, one.source.split("\n")):
             hidden |= line.startswith("### BEGIN")

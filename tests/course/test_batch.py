@@ -3,13 +3,14 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import nbformat
 import pytest
 
 from deepsvdd.course import batch
-from deepsvdd.course.collection import Found
+from deepsvdd.course.collection import Found, collect
 from deepsvdd.course.grade import Mark, Result
 from deepsvdd.course.source import Assignment
-from tests.course import LIMITS, handed_in, toy_notebook
+from tests.course import LIMITS, NoBench, handed_in, toy_notebook
 
 
 def test_a_machine_on_which_the_reference_fails_grades_nobody(given, tmp_path):
@@ -48,6 +49,37 @@ def test_ctrl_c_begins_no_other_notebook(toy, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         batch.grade_all(found, tmp_path / "out", LIMITS, 1)
     assert len(begun) <= 2
+
+
+def test_a_batch_that_is_killed_goes_on_where_it_was(toy, given, tmp_path, monkeypatch):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(30):
+        notebook = handed_in(given, why=f"Because of {number}.")
+        nbformat.write(notebook, folder / f"student{number:02}-9-toy.ipynb")
+    files = collect(folder, tmp_path / "into", [toy]).files
+    graded = []
+
+    def counted(bench, release, notebook, limits, student, file):
+        if len(graded) == 16 and not begun_again:
+            raise KeyboardInterrupt
+        graded.append(student)
+        marks = {"mean-value": Mark(len(graded), "passed")}
+        return Result(student, "9-toy", file, marks)
+
+    monkeypatch.setattr(batch, "check_reference", lambda *_: None)
+    monkeypatch.setattr(batch, "grade_notebook", counted)
+    monkeypatch.setattr(batch, "Bench", NoBench)
+    begun_again = False
+    with pytest.raises(KeyboardInterrupt):
+        batch.grade_all(files, tmp_path / "out", LIMITS, 1, trust=True)
+    first, begun_again = list(graded), True
+    results = batch.grade_all(files, tmp_path / "out", LIMITS, 1, trust=True)
+    assert len(first) == 16
+    assert sorted(graded) == sorted({file.student for file in files})  # each once
+    assert {r.student: r.total for r in results} == {
+        student: number for number, student in enumerate(graded, 1)
+    }
 
 
 @pytest.mark.parametrize(
