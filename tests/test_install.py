@@ -21,7 +21,8 @@ EXTRAS = {
     "course": {"course"},
     "book": {"book", "course"},
     "test": {
-        *("book", "tables", "cluster", "adversarial", "export", "course"),
+        *("book", "tables", "cluster", "adversarial", "explain", "export"),
+        "course",
         *("test", "dev"),
     },
 }

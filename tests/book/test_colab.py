@@ -126,9 +126,10 @@ def test_the_bootstrap_cell_installs_the_package_and_the_imports_work(colab):
     assert after["deepsvdd"] == str(colab.site / "deepsvdd/__init__.py")
     # Once a notebook; nothing is upgraded or reinstalled, torch is not mentioned.
     install = ["install", "-q", f"git+{REPOSITORY}"]
-    foolbox = ["install", "-q", "foolbox"]  # chapter 12 alone needs it
+    # Chapter 12 alone needs the one, chapter 14 the other.
+    others = [["install", "-q", name] for name in ("foolbox", "captum")]
     assert colab.installed().count(install) == len(NOTEBOOKS)
-    assert [c for c in colab.installed() if c != install] == [foolbox]
+    assert [c for c in colab.installed() if c != install] == others
     assert after["torch"] == before["torch"]
     assert list(colab.content.iterdir()) == []
 
