@@ -200,10 +200,7 @@ class DeepSAD(Detector):
         return self.fit(X, y, **kwargs).predict(X)
 
     def _note(self, known: Known, n: int) -> None:
-        counts = known.counts(n)
-        self.label_counts_ = dict(
-            zip(("normal", "anomaly", "unlabeled"), counts, strict=True)
-        )
+        self.label_counts_ = known.counts_by_name(n)
 
     @property
     def eta_(self) -> float:

@@ -223,11 +223,8 @@ class FCDD(Detector):
         return super()._explained(x, method, baseline, window, signed)
 
     def _note(self, known: Known, n: int) -> None:
-        counts = known.counts(n)
-        self.label_counts_ = dict(
-            zip(("normal", "anomaly", "unlabeled"), counts, strict=True)
-        )
-        if self.outliers == "known" and not counts[1]:
+        self.label_counts_ = known.counts_by_name(n)
+        if self.outliers == "known" and not self.label_counts_["anomaly"]:
             raise ValueError(
                 "y must name anomalies (-1) to learn from with outliers='known'; got "
                 "none: label some, or set outliers='confetti'"

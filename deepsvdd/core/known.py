@@ -58,6 +58,11 @@ class Known:
         normal, anomalies = (int((self.labels == label).sum()) for label in (1, -1))
         return normal, anomalies, n - normal - anomalies
 
+    def counts_by_name(self, n: int) -> dict[str, int]:
+        """Count the same by name, as estimators and model files keep it."""
+        names = ("normal", "anomaly", "unlabeled")
+        return dict(zip(names, self.counts(n), strict=True))
+
     def to(self, device: torch.device) -> Known:
         """Put both on a device."""
         if self.nothing:

@@ -85,6 +85,11 @@ def mean_representation(
     return moments.finish(len(feed))[0]
 
 
+def distance_for(maps: bool) -> Callable[[Tensor, Tensor], Tensor]:
+    """Return what scores representations: for maps (FCDD) not ‖φ(x) − c‖²."""
+    return map_scores if maps else squared_distances
+
+
 def distances(network: nn.Module, feed: Feed, center: Tensor) -> Tensor:
     """Squared distances of all samples to the center(s): (n,), of a stack (M, n)."""
     center = center.unsqueeze(-2)
@@ -284,8 +289,7 @@ class Hypersphere:
 
         Gradients need another way to ``apply`` φ to x.
         """
-        distance = map_scores if self.maps else squared_distances
-        return distance(apply(self.encoder, x), self.center)
+        return distance_for(self.maps)(apply(self.encoder, x), self.center)
 
 
 def train_hypersphere(
@@ -445,7 +449,7 @@ def train_hyperspheres(
     radius = torch.zeros(c.shape[:-1], dtype=torch.float32, device=feed.device)
     beside = [values for values in (labels, weights) if values is not None]
 
-    distance = map_scores if maps else squared_distances
+    distance = distance_for(maps)
 
     def loss_function(batch: Tensor, *beside: Tensor) -> Tensor:
         d2 = distance(network(batch), c.unsqueeze(-2))  # (b,) or (M, b)
@@ -553,7 +557,7 @@ def finished(
 ) -> Hypersphere:
     """Measure a trained network on its training data, and check it for collapse."""
     moments, parts = Moments(weights), []
-    distance = map_scores if objective == MAPS else squared_distances
+    distance = distance_for(objective == MAPS)
     for z in representations(encoder, feed):
         moments.add(z)
         parts.append(distance(z, c))

@@ -34,6 +34,7 @@ DEEPEST = 50  # nested containers
 LONGEST = 10**6  # elements of a container
 PLAIN = (type(None), bool, int, float, str)
 _HEAD = struct.Struct(">QQ")
+STATUS = struct.Struct("i")  # a process's number, or how it ended
 
 
 class Closed(ConnectionError):

@@ -24,7 +24,14 @@ from pathlib import Path
 from typing import Any
 
 from deepsvdd.course import walls
-from deepsvdd.course.channel import Closed, Peer, Refused, RemoteError, There
+from deepsvdd.course.channel import (
+    STATUS,
+    Closed,
+    Peer,
+    Refused,
+    RemoteError,
+    There,
+)
 from deepsvdd.course.notebook import (
     OUT_OF_TIME,
     PATIENCE,
@@ -37,7 +44,6 @@ from deepsvdd.course.supervision import LAST, Supervisor, state_of
 
 START = 180.0  # s for a process to start
 OWN_MEMORY = 4096  # MiB, for what a submission may send
-_STATUS = struct.Struct("i")
 
 
 class NotStarted(RuntimeError):
@@ -80,12 +86,12 @@ class Student:
             os.close(theirs)
             here.settimeout(START)
             hello, about, _, _ = here.recvmsg(4, socket.CMSG_SPACE(12))
-            (process,) = _STATUS.unpack(hello)
+            (process,) = STATUS.unpack(hello)
         except (OSError, struct.error) as error:
             raise NotStarted(str(error)) from None
         here.settimeout(None)
         if about:  # the number that it has in this name space
-            (process,) = _STATUS.unpack(about[0][2][:4])
+            (process,) = STATUS.unpack(about[0][2][:4])
         above = state_of(process)
         self.status, self.process = status, process
         self.peer = Asking(here, self)
@@ -152,7 +158,7 @@ class Student:
             return RemoteError(*self.supervisor.verdict)
         if len(code) < 4:
             return RemoteError("Died", "its output ended")
-        number = _STATUS.unpack(code)[0]
+        number = STATUS.unpack(code)[0]
         if os.WIFSIGNALED(number):
             return RemoteError("Died", signal.Signals(os.WTERMSIG(number)).name)
         if os.WEXITSTATUS(number) == OUT_OF_TIME:

@@ -15,7 +15,6 @@ import os
 import select
 import signal
 import socket
-import struct
 import sys
 import tempfile
 import time
@@ -23,10 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from deepsvdd.course import walls
-from deepsvdd.course.channel import Peer, There
+from deepsvdd.course.channel import STATUS, Peer, There
 from deepsvdd.course.notebook import Notebook, alarm, tensors_if, warm_up
-
-STATUS = struct.Struct("i")
 
 
 class Worker:
