@@ -34,6 +34,7 @@ class Number(click.FloatRange):
 
 SECONDS = Number(1, 7 * 24 * 3600)  # up to a week
 MEBIBYTES = click.IntRange(64, 2**24)  # Python alone needs as much; up to 16 TiB
+KEY = click.Path(dir_okay=False, path_type=Path)
 JOBS = click.IntRange(1, 2**16)
 
 
@@ -200,6 +201,23 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
     help="When to hand in, as '2026-11-05 23:59'; tells who was late (Blackboard).",
 )
 @click.option(
+    "--late",
+    metavar="RULE",
+    help="What being late costs, as '10% per day, at most 3 days'.  [default: nothing]",
+)
+@click.option(
+    "--anonymous",
+    type=KEY,
+    metavar="KEY",
+    help="Write pseudonyms in place of names; who is who goes into the table KEY.",
+)
+@click.option(
+    "--reveal",
+    type=KEY,
+    metavar="KEY",
+    help="Give students the marks that were typed for their pseudonyms.",
+)
+@click.option(
     "--trust",
     is_flag=True,
     help="Run submissions without isolation where this machine has none.",
@@ -213,6 +231,9 @@ def grade(
     roster: Path | None,
     book: Path | None,
     due: datetime | None,
+    late: str | None,
+    anonymous: Path | None,
+    reveal: Path | None,
     trust: bool,
     jobs: int,
     **options: Any,
@@ -229,16 +250,38 @@ def grade(
     are typed into OUT/mark-book, which no command writes over. For Moodle and Canvas
     there is a table to import. The same command goes on where it was interrupted.
 
+    With --late, each day begun after --due (or after what Moodle's worksheet says)
+    takes a share off the points; table and page show both. More time for some: a column
+    'extension' in the roster or the mark book, with days or a date; 'days late' there
+    overrides everything.
+
+    With --anonymous, tables, pages, mark book and report have pseudonyms, the same each
+    time, and OUT/ASSIGNMENT has copies of the notebooks without names. KEY stays with
+    somebody who does not mark. When all marks are typed, the same command with --reveal
+    in place of --anonymous, into another folder, gives them back their names:
+
+    \b
+    deepsvdd-course grade downloads/ blind/ --anonymous key.csv
+    deepsvdd-course grade downloads/ marks/ --reveal key.csv --book blind/mark-book
+
     Submissions run in a sandbox, which needs Linux and bubblewrap 0.8 or newer.
 
     \b
     deepsvdd-course grade downloads.zip marks/ --roster roster.csv
     deepsvdd-course grade downloads/ marks/ --assignment 3-deep-svdd --seconds 600
+    deepsvdd-course grade downloads/ marks/ --due "2026-11-05 23:59" \\
+        --late "10% per day, at most 3 days"
     """
+    from deepsvdd.course.lateness import read_rule
     from deepsvdd.course.marking import grade_download
     from deepsvdd.course.running import Limits
     from deepsvdd.course.source import read_assignments
 
+    if anonymous is not None and reveal is not None:
+        raise ValueError("anonymous and reveal must not be given together")
+    if reveal is not None and not reveal.exists():
+        raise ValueError(f"reveal must be a key that is there; got '{reveal}'")
+    rule = None if late is None else read_rule(late)
     assignments = read_assignments([sources])
     names = [each.name for each in assignments]
     if assignment is not None and assignment not in names:
@@ -257,6 +300,9 @@ def grade(
         book=book,
         due=due,
         trust=trust,
+        rule=rule,
+        anonymous=anonymous,
+        reveal=reveal,
     ):
         click.echo(line)
 

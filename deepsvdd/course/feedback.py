@@ -53,6 +53,11 @@ up to {{ points(pending) }} more for texts, which a person marks.</p>
 {{ points(final.total(tests)) }} of {{ points(full(tests)) }} from tests{% if texts %},
 {{ points(final.total(texts)) }} of {{ points(full(texts)) }} from texts{% endif %}.</p>
 {% endif -%}
+{% if final.days_late -%}
+<p>{{ final.days_late }} day{{ "s" if final.days_late > 1 }} late:
+{{ points(final.deduction) }} points are taken off, and
+<strong>{{ points(final.mark) }}</strong> remain{% if pending %} so far{% endif %}.</p>
+{% endif -%}
 {% if comments[""] %}<blockquote class="comment">{{ comments[""] }}
 </blockquote>{% endif %}
 <h2>Tests</h2>
@@ -178,8 +183,12 @@ def table(assignment: Assignment, marked: Iterable[tuple[Found, Final]]) -> str:
         for what, group in (groups | {"total": assignment.points}).items()
     }
     start = ("id", "student", "file", "submitted", "late")
-    rows = [[*start, *names, *sums, "pending", "comment", "remarks"]]
+    marked = list(marked)
+    rule = any(final.taken_off is not None for _, final in marked)
+    after = ("days late", "deduction", "mark") if rule else ()
+    rows = [[*start, *names, *sums, *after, "pending", "comment", "remarks"]]
     for found, final in marked:
+        left = (f"{final.days_late}", f"{final.deduction:g}", f"{final.mark:g}")
         result, person = final.result, found.person
         points = (final.points[name] for name in names.values())
         rows.append(
@@ -188,6 +197,7 @@ def table(assignment: Assignment, marked: Iterable[tuple[Found, Final]]) -> str:
                 *(found.submitted, found.late),
                 *("" if number is None else f"{number:g}" for number in points),
                 *(f"{final.total(group):g}" for group in sums.values()),
+                *(left if rule else ()),
                 f"{pending(assignment, final):g}",
                 final.comments.get("", ""),
                 "; ".join(result.remarks),
