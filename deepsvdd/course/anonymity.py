@@ -115,8 +115,10 @@ class Mask:
         self.own = compiled(patterns)
         numbers = sorted(filter(None, set(ids)), key=len, reverse=True)
         self.ids = compiled(rf"(?<!\w){re.escape(number)}(?!\w)" for number in numbers)
+        # In names of files and folders, ids and words of any length.
+        short = [word for name in own for word in re.findall(r"\b[^\W\d_]{2}\b", name)]
         self.all_ids = compiled(
-            rf"(?<![^\W_]){re.escape(number)}(?![^\W_])" for number in numbers
+            rf"(?<![^\W_]){re.escape(each)}(?![^\W_])" for each in (*numbers, *short)
         )
         self.short = {number for number in numbers if len(number) < LONG_ID}
         self.others = compiled(

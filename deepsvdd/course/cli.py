@@ -308,6 +308,62 @@ def grade(
 
 
 @main.command()
+@click.argument("submissions", type=PATH)
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--sources",
+    type=PATH,
+    default=SOURCES,
+    show_default=True,
+    help="Source notebook, or folder of them.",
+)
+@click.option(
+    "--most",
+    type=click.IntRange(1, 1000),
+    default=20,
+    show_default=True,
+    help="Pairs to show side by side.",
+)
+def similar(submissions: Path, out: Path, sources: Path, most: int) -> None:
+    """Report which notebooks in SUBMISSIONS resemble each other; it is no proof.
+
+    SUBMISSIONS is a download, as for grade; nothing in it is run. What the assignment
+    gives to everybody is left out. OUT/ASSIGNMENT-similar.html shows the most similar
+    pairs side by side, and OUT/ASSIGNMENT-similar.csv lists all of them.
+
+    Short functions look alike when they are right: compare the first pairs with the
+    rest, look for what is unusual and shared, and then ask both people.
+
+    \b
+    deepsvdd-course similar downloads.zip marks/
+    deepsvdd-course similar downloads/ marks/ --most 5
+    """
+    import tempfile
+
+    from deepsvdd.course.collection import collect
+    from deepsvdd.course.similarity import reports
+    from deepsvdd.course.source import read_assignments
+    from deepsvdd.files import write_text
+
+    assignments = read_assignments([sources])
+    require_writable(out / "similar.csv")
+    with tempfile.TemporaryDirectory(prefix="deepsvdd-") as folder:
+        files = collect(submissions, Path(folder), assignments).files
+        lines = list(
+            reports(
+                assignments,
+                files,
+                most,
+                lambda name, text: write_text(out / name, text),
+            )
+        )
+    if not lines:
+        raise ValueError("SUBMISSIONS must hold two notebooks of one assignment")
+    for line in lines:
+        click.echo(out / line)
+
+
+@main.command()
 @click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--sources",

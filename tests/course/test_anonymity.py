@@ -16,7 +16,8 @@ from deepsvdd.course.markbook import Entry, Row
 from tests.course import FULL, MEAN, NoBench, cell, handed_in, toy_notebook
 from tests.course.downloads import PNG
 
-NAMES = re.compile(r"(?<![a-z])ada(?![a-z])|example|bo\b|sample|1001|1002", re.IGNORECASE)
+WORDS = r"(?<![a-z])ada(?![a-z])|example|bo\b|sample|1001|1002"
+NAMES = re.compile(WORDS, re.IGNORECASE)
 ADA = Person("Ada Example (1001)", "Ada Example", "1001", "moodle")
 
 
@@ -25,7 +26,8 @@ def pretended(bench, release, notebook, limits, student, file):
     marks = {name: Mark(points, "passed") for name, points in FULL.items()}
     (why,) = (c.source for c in notebook.cells if c.cell_type == "markdown"
               and c.metadata.get("nbgrader", {}).get("grade_id") == "why")  # fmt: skip
-    remarks = [f"Ada Example raised OSError: /home/ada/{file}"]
+    own = student.split()[0].lower()
+    remarks = [f"{student} raised OSError: /home/{own}/{file}"]
     return Result(student, bench.assignment.name, file, marks, {"why": why}, remarks)
 
 
