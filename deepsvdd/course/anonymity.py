@@ -166,9 +166,11 @@ def patterns_of(name: str) -> list[str]:
     whole = [
         rf"(?<![^\W_]){gap.join(map(re.escape, order))}(?![^\W_])" for order in orders
     ]
-    parts = [
-        rf"(?<![^\W_]){re.escape(word)}(?![^\W_])" for word in words if len(word) > 2
-    ]
+    parts = []
+    for word in map(re.escape, words):
+        # Two letters may be a word of the text: only as a name, or in a path.
+        first = "" if len(word) > 2 else rf"(?<=[/\\]){word}|(?-i:{word.title()})"
+        parts.append(rf"(?<![^\W_])(?:{first or word})(?![^\W_])")
     return [*whole, *parts]
 
 

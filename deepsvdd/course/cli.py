@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 from collections.abc import Callable
@@ -94,6 +95,12 @@ def limits(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _write_into(folder: Path, name: str, text: str) -> None:
+    from deepsvdd.files import write_text
+
+    write_text(folder / name, text)
 
 
 @click.group(
@@ -343,20 +350,13 @@ def similar(submissions: Path, out: Path, sources: Path, most: int) -> None:
     from deepsvdd.course.collection import collect
     from deepsvdd.course.similarity import reports
     from deepsvdd.course.source import read_assignments
-    from deepsvdd.files import write_text
 
     assignments = read_assignments([sources])
     require_writable(out / "similar.csv")
     with tempfile.TemporaryDirectory(prefix="deepsvdd-") as folder:
         files = collect(submissions, Path(folder), assignments).files
-        lines = list(
-            reports(
-                assignments,
-                files,
-                most,
-                lambda name, text: write_text(out / name, text),
-            )
-        )
+        write = functools.partial(_write_into, out)
+        lines = list(reports(assignments, files, most, write))
     if not lines:
         raise ValueError("SUBMISSIONS must hold two notebooks of one assignment")
     for line in lines:

@@ -58,8 +58,8 @@ mark { background: var(--mark); color: inherit; }
 name, given arguments and one formula look alike when they are right; so do the answers
 of two people who sat in the same tutorial, or asked the same program. Among these
 {{ n }} submissions half of all pairs share {{ "%.0f"|format(median) }} % of their
-structure or more. Look for what is unusual <em>and</em> shared: the same mistake, an odd
-constant, a detour. Then ask both, separately, and let them explain their code.</p>
+structure or more. Look for what is unusual <em>and</em> shared: the same mistake, an
+odd constant, a detour. Then ask both, separately, and let them explain their code.</p>
 <p><em>Structure</em> compares code with all names replaced, <em>wording</em> as it was
 typed, each as the share of the shorter of the two. What the assignment gives to
 everybody is left out. Shared passages are marked.</p>

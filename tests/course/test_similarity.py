@@ -30,7 +30,8 @@ from functools import reduce
 def mean(values):
     if not values:
         raise ValueError("no values <b>at all</b>")
-    return reduce(lambda a, b: a + b, map(float, values)) / statistics.mode([len(values)])
+    size = statistics.mode([len(values)])
+    return reduce(lambda a, b: a + b, map(float, values)) / size
 """
 
 
