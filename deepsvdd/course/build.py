@@ -15,6 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 from tqdm import tqdm
 
+from deepsvdd.course import parameters
 from deepsvdd.course.grade import Result, grade_notebook
 from deepsvdd.course.running import Bench, Limits
 from deepsvdd.course.source import (
@@ -255,13 +256,22 @@ def check(
     Yields
     ------
     Check
-        In the order of assignments: reference, blank release, each variant.
+        In the order of assignments: reference, blank release, each wrong solution, and
+        the reference with the parameters of each variant.
     """
     for assignment in assignments:
         given = release(assignment)
         with Bench(assignment, trust=True) as bench, ThreadPoolExecutor(jobs) as pool:
             run = functools.partial(check_one, bench, given, limits)
             yield from pool.map(run, cases_of(assignment))
+        for number in range(1, len(parameters.choices(assignment))):
+            with Bench(parameters.variant(assignment, number), trust=True) as bench:
+                reference = bench.assignment.with_solutions({})
+                full = full_marks(assignment)
+                name = f"reference of {parameters.in_words(assignment, number)}"
+                yield check_one(
+                    bench, release(bench.assignment), limits, (name, reference, full)
+                )
 
 
 def check_one(

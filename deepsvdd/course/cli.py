@@ -35,6 +35,8 @@ class Number(click.FloatRange):
 
 SECONDS = Number(1, 7 * 24 * 3600)  # up to a week
 MEBIBYTES = click.IntRange(64, 2**24)  # Python alone needs as much; up to 16 TiB
+SEED = click.IntRange(0, 2**63 - 1)
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 KEY = click.Path(dir_okay=False, path_type=Path)
 JOBS = click.IntRange(1, 2**16)
 
@@ -126,11 +128,11 @@ def main() -> None:
 @click.argument("sources", nargs=-1, type=PATH)
 @limits
 def check(sources: tuple[Path, ...], jobs: int, **options: Any) -> None:
-    """Prove the tests: each source's reference, blank release and wrong variants.
+    """Prove the tests: each source's reference, blank release and wrong solutions.
 
     SOURCES are notebooks or folders of them (book/assignments if not given). The
-    reference solution must get full marks, the blank release none, and each wrong
-    variant exactly the marks written beside it.
+    reference solution must get full marks, with the parameters of every variant, too;
+    the blank release none, and each wrong solution exactly the marks written beside it.
 
     \b
     deepsvdd-course check
@@ -180,6 +182,120 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
 
 
 @main.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--variants",
+    "roster",
+    type=FILE,
+    required=True,
+    metavar="ROSTER",
+    help="List of students (CSV), as for grade.",
+)
+@click.option("--seed", type=SEED, required=True, help="Decides who gets what.")
+@click.option(
+    "--by",
+    default="",
+    metavar="COLUMN",
+    help="The roster's column of groups, whose members get the same variant.",
+)
+@click.option(
+    "--sources",
+    type=PATH,
+    default=SOURCES,
+    show_default=True,
+    help="Source notebook, or folder of them.",
+)
+def release(out: Path, roster: Path, seed: int, by: str, sources: Path) -> None:
+    """Write a variant of each assignment for every student into the folder OUT.
+
+    OUT/STUDENT/ASSIGNMENT.ipynb has other parameters (digits, seeds, ν) than those of
+    most others; OUT/variants.csv says who got what. Variants are listed in a source's
+    cell of parameters, and `check` proves them. Later, `grade` with the same roster and
+    --variants SEED knows each student's variant, whatever the notebook says.
+
+    \b
+    deepsvdd-course release handouts/ --variants roster.csv --seed 2026
+    deepsvdd-course release handouts/ --variants roster.csv --seed 2026 --by group
+    deepsvdd-course grade downloads.zip marks/ --roster roster.csv --variants 2026
+    """
+    import nbformat
+
+    from deepsvdd.course import build, parameters, variants
+    from deepsvdd.course.roster import read_roster
+    from deepsvdd.course.source import read_assignments
+    from deepsvdd.course.tables import table_text
+
+    require_writable(out / "variants.csv")
+    assignments = read_assignments([sources])
+    draw = variants.Draw(read_roster(roster), seed, by)
+    rows = [["id", "student", "assignment", "variant", "parameters"]]
+    for student, each, number, path in variants.handouts(draw, assignments):
+        given = build.release(parameters.variant(each, number))
+        _write_into(out, str(path), nbformat.writes(given) + "\n")
+        words = parameters.in_words(each, number)
+        rows.append([student.id, student.name, each.name, str(number), words])
+    _write_into(out, "variants.csv", table_text(rows))
+    click.echo(f"{out / 'variants.csv'}: {len(rows) - 1} notebooks")
+
+
+@main.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--dates",
+    type=FILE,
+    required=True,
+    help="When assignments are due (CSV): columns assignment and due.",
+)
+@click.option(
+    "--late", metavar="RULE", help="The rule for late submissions, as in grade."
+)
+@click.option(
+    "--roster", type=FILE, help="Its longest extension is waited for as well."
+)
+@click.option(
+    "--sources",
+    type=PATH,
+    default=SOURCES,
+    show_default=True,
+    help="Source notebook, or folder of them.",
+)
+def solutions(
+    out: Path, dates: Path, late: str | None, roster: Path | None, sources: Path
+) -> None:
+    """Write the solutions that students may see today into the folder OUT.
+
+    A solution is written when the assignment is due, and the days in which late work
+    still counts are over. OUT/ASSIGNMENT.ipynb has solutions and reference texts, but
+    no hidden tests and rubrics. Before that nothing is written, and a line says when it
+    will be: run it every day, where you publish.
+
+    \b
+    deepsvdd-course solutions public/ --dates dates.csv
+    deepsvdd-course solutions public/ --dates dates.csv \\
+        --late "10% per day, at most 3 days" --roster roster.csv
+    """
+    import nbformat
+
+    from deepsvdd.course.lateness import read_rule
+    from deepsvdd.course.roster import read_roster
+    from deepsvdd.course.solutions import openings, read_dates, solved
+    from deepsvdd.course.source import read_assignments
+
+    require_writable(out / "1.ipynb")
+    assignments = read_assignments([sources])
+    due = read_dates(dates, [each.name for each in assignments])
+    rule = None if late is None else read_rule(late)
+    students = None if roster is None else read_roster(roster)
+    for each in openings(assignments, due, rule, students):
+        name = f"{each.assignment.name}.ipynb"
+        if datetime.now() >= each.time:
+            _write_into(out, name, nbformat.writes(solved(each.assignment)) + "\n")
+            click.echo(out / name)
+        else:
+            click.echo(f"{name}: from {each.time:%Y-%m-%d %H:%M} on")
+
+
+@main.command()
 @click.argument("submissions", type=PATH)
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option(
@@ -225,6 +341,18 @@ def build_(sources: tuple[Path, ...], out: Path, jobs: int, **options: Any) -> N
     help="Give students the marks that were typed for their pseudonyms.",
 )
 @click.option(
+    "--variants",
+    type=SEED,
+    metavar="SEED",
+    help="The seed by which `release` gave each student of the roster a variant.",
+)
+@click.option(
+    "--by",
+    default="",
+    metavar="COLUMN",
+    help="The roster's column of groups, if those shared variants.",
+)
+@click.option(
     "--trust",
     is_flag=True,
     help="Run submissions without isolation where this machine has none.",
@@ -241,6 +369,8 @@ def grade(
     late: str | None,
     anonymous: Path | None,
     reveal: Path | None,
+    variants: int | None,
+    by: str,
     trust: bool,
     jobs: int,
     **options: Any,
@@ -310,6 +440,7 @@ def grade(
         rule=rule,
         anonymous=anonymous,
         reveal=reveal,
+        variants=None if variants is None else (variants, by),
     ):
         click.echo(line)
 

@@ -20,6 +20,7 @@ from deepsvdd.course.roster import Roster, read_roster
 from deepsvdd.course.running import Limits
 from deepsvdd.course.sandbox import require
 from deepsvdd.course.source import Assignment
+from deepsvdd.course.variants import Draw
 from deepsvdd.files import require_writable, write_text
 
 REPORT = "report.csv"
@@ -42,6 +43,7 @@ def grade_download(
     rule: LateRule | None = None,
     anonymous: Path | None = None,
     reveal: Path | None = None,
+    variants: tuple[int, str] | None = None,
 ) -> Iterator[str]:
     """Grade a download, merge what a person typed, and write everything down.
 
@@ -59,6 +61,7 @@ def grade_download(
     rule : what being late costs
     anonymous : the key, with which all that is written has pseudonyms
     reveal : the key, with which pseudonyms of the mark book become students again
+    variants : the seed by which students got their variants, and the column of groups
 
     Yields
     ------
@@ -76,6 +79,11 @@ def grade_download(
         require_writable(out / f"{each.name}.csv")
         require_writable(book / f".{each.name}.csv")
     students = read_roster(roster) if roster is not None else None
+    draw = None
+    if variants is not None:
+        if students is None:
+            raise ValueError("variants must come with a roster, which tells them")
+        draw = Draw(students, *variants)
     if anonymous is not None:
         outside(anonymous, out, book)
     keys = [Key(path) if path is not None else None for path in (anonymous, reveal)]
@@ -94,7 +102,11 @@ def grade_download(
             for file in seen.files:
                 entry = known[file.assignment.name][0].get(file.student)
                 late(file, entry or markbook.Entry(), NO_MARKS)
-        results = batch.grade_all(collection.files, out, limits, jobs, trust)
+        if draw is not None:
+            given = [draw.assigned(file) for file in collection.files]
+        else:
+            given = collection.files
+        results = batch.grade_all(given, out, limits, jobs, trust)
         if keys[0] is not None:
             seen, results, masks = hide(collection, results, keys[0], names)
             seen.files = [pictures_renamed(file, into) for file in seen.files]
