@@ -93,7 +93,8 @@ def grade_download(
         collection = collect(download, into, assignments, wanted, students, due)
         # Wrong marks are found before the work, not after it.
         names = [student.name for student in students.students] if students else []
-        seen, masks = collection, {}
+        masks: dict[str, Mask] = {}
+        seen = collection
         if keys[0] is not None:
             seen, _, masks = hide(collection, [], keys[0], names)
         known = typed(rows, people_of(seen))
