@@ -243,7 +243,7 @@ class Check:
 
 
 def check(
-    assignments: list[Assignment], limits: Limits, jobs: int = 2
+    assignments: list[Assignment], limits: Limits, jobs: int = 2, variants: bool = True
 ) -> Iterator[Check]:
     """Grade what must get full marks, none, and exactly those written beside it.
 
@@ -252,6 +252,7 @@ def check(
     assignments : the sources
     limits : for each run
     jobs : notebooks to run at the same time
+    variants : whether to prove the reference with the parameters of each variant, too
 
     Yields
     ------
@@ -264,7 +265,8 @@ def check(
         with Bench(assignment, trust=True) as bench, ThreadPoolExecutor(jobs) as pool:
             run = functools.partial(check_one, bench, given, limits)
             yield from pool.map(run, cases_of(assignment))
-        for number in range(1, len(parameters.choices(assignment))):
+        numbers = range(1, len(parameters.choices(assignment)))
+        for number in numbers if variants else ():
             with Bench(parameters.variant(assignment, number), trust=True) as bench:
                 reference = bench.assignment.with_solutions({})
                 full = full_marks(assignment)

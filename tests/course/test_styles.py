@@ -49,7 +49,9 @@ def graded(request):
 
     cases = [(kind, number) for kind in ("right", "wrong") for number in range(EACH)]
     with Bench(assignment, trust=True) as bench, ThreadPoolExecutor(2) as pool:
-        results = dict(zip(cases, pool.map(grade, *zip(*cases)), strict=True))
+        results = dict(
+            zip(cases, pool.map(grade, *zip(*cases, strict=True)), strict=True)
+        )
     return assignment, answers, results
 
 
@@ -82,7 +84,9 @@ def test_typical_mistakes_lose_what_they_must_and_nothing_else(graded):
     for number in range(EACH):
         marks = results["wrong", number].marks
         lost = {
-            name for name, mark in marks.items() if mark.earned < assignment.points[name]
+            name
+            for name, mark in marks.items()
+            if mark.earned < assignment.points[name]
         }
         expected = {
             test for each in answers["wrong"].values() for test in each[number][1]
