@@ -31,8 +31,13 @@ body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem
   padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid #8888; padding: .4rem .6rem; text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; }
-th, td.points { white-space: nowrap; }
+  vertical-align: top; }
+td:last-child { overflow-wrap: anywhere; }
+td.points { white-space: nowrap; }
+@media (max-width: 30rem) {
+  body { padding: 0 .5rem; }
+  th, td { padding: .4rem .5rem .4rem 0; }
+}
 blockquote { border-left: 3px solid #8888; margin-left: 0; padding-left: 1rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 blockquote.comment { border-color: currentcolor; }
