@@ -416,6 +416,8 @@ def grade(
 
     if anonymous is not None and reveal is not None:
         raise ValueError("anonymous and reveal must not be given together")
+    if by and variants is None:
+        raise ValueError("by must come with variants, whose groups it names")
     if reveal is not None and not reveal.exists():
         raise ValueError(f"reveal must be a key that is there; got '{reveal}'")
     rule = None if late is None else read_rule(late)

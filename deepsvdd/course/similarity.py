@@ -8,6 +8,7 @@ release as well does not count.
 
 from __future__ import annotations
 
+import html
 import io
 import itertools
 import statistics
@@ -209,11 +210,10 @@ def marked_pair(pair: Pair, prints: dict[str, Any]) -> Pair:
 def marked(fingerprint: Any, common: set[int]) -> str:
     """Return code as HTML, with the passages of some hashes marked."""
     from copydetect.utils import get_copied_slices, highlight_overlap
-    from markupsafe import escape
 
     places = [place for each in common for place in fingerprint.hash_idx[each]]
     if not places:
-        return str(escape(fingerprint.raw_code))
+        return html.escape(fingerprint.raw_code)
     slices = get_copied_slices(np.array(places), K).astype(int)
     # From places in the code without names to those in the code as it was typed.
     offsets = fingerprint.offsets

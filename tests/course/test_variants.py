@@ -141,6 +141,8 @@ def test_from_the_handout_to_the_marks(tmp_path):
     for name, row in rows.items():
         number = given[name]["variant"]
         assert f"variant {number}: {given[name]['parameters']}" in row["remarks"]
+    done = run(main, [*words, "--by", "group", *sources])
+    assert done.output == "Error: by must come with variants, whose groups it names\n"
     done = run(main, [*words, "--variants", "4", *sources])
     assert done.output == (
         "Error: variants must come with a roster, which tells them\n"
