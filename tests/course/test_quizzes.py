@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsvdd.course.cli import main
-from deepsvdd.course.quizzes import Option, Question, escape, gift, read_quiz
+from deepsvdd.course.moodle import escape, gift
+from deepsvdd.course.quizzes import Option, Question, read_quiz
 from tests import ROOT
 
 FILES = sorted((ROOT / "book/quizzes").glob("*.yml"))
@@ -49,6 +50,9 @@ def test_a_quiz_is_read(path):
         ("why: ", "because: ", "must have text, correct and why"),
         ("options:\n", "options: null\n", "must be YAML"),
         ("question: ", "ask: ", "must have question and options"),
+        ("- question", "- goals: 2\n  question", "goals must be a list of numbers"),
+        ("- question", "- goals: [0]\n  question", "goals must be a list of numbers"),
+        ("- question", "- goals: ['1']\n  question", "question 1: goals must be a"),
         ("- question", "question", "must be"),
         ("options:", "options: {", "must be YAML"),
     ],
