@@ -9,9 +9,9 @@ is handed in, ``grade`` turns what they did into marks (``allowed``: with which
 libraries), ``build`` makes the releases and proves the tests, ``practice`` checks what
 readers write in a chapter; ``cli`` is the command ``deepsvdd-course``.
 
-``quizzes`` reads the chapters' questions, ``moodle`` and ``qti`` write them for learning
-platforms; ``goals`` says what questions, exercises and tasks test, ``timetable`` what
-comes when.
+``quizzes`` reads the chapters' questions, ``moodle`` and ``qti`` write them for
+learning platforms; ``goals`` says what questions, exercises and tasks test,
+``timetable`` what comes when.
 
 How a notebook runs: ``running`` starts a ``sandbox``, where ``worker`` runs students'
 cells behind ``walls``, and a ``judge``, which runs the tests, watches the other side

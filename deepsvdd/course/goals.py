@@ -37,7 +37,7 @@ class Goal:
 
 
 @dataclass(frozen=True)
-class Tested:
+class Evidence:
     """Something that tests goals: question, exercise or task.
 
     ``of`` is the chapter's or the assignment's number.
@@ -96,22 +96,22 @@ def read_goals(book: Path) -> dict[str, Goal]:
     return found
 
 
-def read_tested(book: Path) -> list[Tested]:
+def read_tested(book: Path) -> list[Evidence]:
     """Return all questions, exercises and tasks, with the goals that they name."""
-    found: list[Tested] = []
+    found: list[Evidence] = []
     for chapter, path in chapters(book).items():
         questions = read_quiz(book / "quizzes" / f"{chapter:02}.yml")
         for number, question in enumerate(questions, 1):
             goals = tuple(f"{chapter}.{goal}" for goal in question.goals)
-            found.append(Tested("question", chapter, number, goals))
+            found.append(Evidence("question", chapter, number, goals))
         exercises = text_of(path).partition("\n## Exercises\n")[2]
         for number, names in _EXERCISE.findall(exercises):
             goals = tuple(f"{chapter}.{goal}" for goal in re.findall(r"\d+", names))
-            found.append(Tested("exercise", chapter, int(number), goals))
+            found.append(Evidence("exercise", chapter, int(number), goals))
     for assignment in read_assignments([book / "assignments"]):
         of = int(assignment.name.partition("-")[0])
         for task in tasks_of(assignment):
-            found.append(Tested("task", of, task.number, task.goals))
+            found.append(Evidence("task", of, task.number, task.goals))
     return found
 
 
@@ -126,7 +126,7 @@ def tasks_of(assignment: Assignment) -> list[Task]:
     return found
 
 
-def problems(goals: dict[str, Goal], tested: list[Tested]) -> Iterator[str]:
+def problems(goals: dict[str, Goal], tested: list[Evidence]) -> Iterator[str]:
     """Yield what is amiss: a goal that nothing tests, or a test of no known goal."""
     for one in tested:
         if not one.goals:
@@ -141,7 +141,7 @@ def problems(goals: dict[str, Goal], tested: list[Tested]) -> Iterator[str]:
 
 
 def matrix(
-    goals: dict[str, Goal], tested: list[Tested]
+    goals: dict[str, Goal], tested: list[Evidence]
 ) -> Iterator[tuple[Goal, dict[str, list[str]]]]:
     """Yield each goal with what tests it, by kind, named as a table has room for.
 

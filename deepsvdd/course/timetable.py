@@ -1,8 +1,8 @@
 """The timetable: what to read, show, ask and hand out in each session.
 
-``book/timetable.yml`` has two plans, a list of sessions each. A session has a title, the
-minutes of what is done in it, decks of slides, what to read before, the quizzes and the
-tasks that come after it.
+``book/timetable.yml`` has two plans, a list of sessions each. A session has a title,
+the minutes of what is done in it, decks of slides, what to read before, the quizzes and
+the tasks that come after it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FIELDS = {"title", "minutes", "slides", "read", "quizzes", "tasks"}
 
 @dataclass(frozen=True)
 class Reading:
-    """A page of the book, or a part of it: up to and with a section, or some sections."""
+    """A page of the book, or its part up to and with a section, or some sections."""
 
     page: str
     to: str = ""

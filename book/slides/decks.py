@@ -1,12 +1,13 @@
 """Make the slides: a folder of HTML files, which need no network, and of PDFs.
 
-    python book/slides/build.py OUT            all decks of this folder
-    python book/slides/build.py OUT 1 3        some of them
+    python book/slides/decks.py OUT            all decks of this folder
+    python book/slides/decks.py OUT 1 3        some of them
 
-A deck is Markdown (N.md) for Marp, with a heading for each slide and four kinds of lines
-of our own, each a paragraph:
+A deck is Markdown (N.md) for Marp, with a heading for each slide and four kinds of
+lines of our own, each a paragraph:
 
-    ![width](fig-NAME)             a figure of the book, with its description
+    ![](fig-NAME)                  a figure of the book, with its description
+    ![low](fig-NAME)               the same beside more text: less high
     ? Which of the two …           a question to the class
     ! Neither, as …                its answer, for the presenter view (key p)
     @ 03-deep-svdd: The center     where it stands in the book; @ task 2 of 3-deep-svdd
@@ -29,10 +30,11 @@ import yaml
 HERE = Path(__file__).parent
 BOOK = HERE.parent
 MARP = BOOK.parent / "_build/npm/node_modules/.bin/marp"
+CONFIG = HERE / "marp.yml"
 SITE = yaml.safe_load((BOOK.parent / "_config.yml").read_text("utf-8"))["html"][
     "baseurl"
 ]
-FIGURE = re.compile(r"^!\[(\d*)\]\((fig-[\w-]+)\)$", re.M)
+FIGURE = re.compile(r"^!\[(low)?\]\((fig-[\w-]+)\)$", re.M)
 DRAWN = re.compile(r"^```\{figure\} (\S+\.svg)\n((?::.*\n)*)", re.M)
 HEAD = """\
 ---
@@ -101,12 +103,12 @@ def sections_of(path):
 
 def figure(match):
     """Return a picture's markup."""
-    width, name = match.groups()
+    low, name = match.groups()
     if name not in figures():
         raise ValueError(f"there is no figure {name}")
     address, alt = figures()[name]
-    size = f' style="width: {width}px"' if width else ""
-    return f'<img src="{address}" alt="{html.escape(alt)}"{size}>'
+    kind = ' class="low"' if low else ""
+    return f'<img{kind} src="{address}" alt="{html.escape(alt)}">'
 
 
 def place(match):
@@ -127,7 +129,8 @@ def place(match):
     if section and section not in sections_of(pages()[page]):
         raise ValueError(f"{page} has no section '{section}'")
     name = f"Chapter {int(page[:2])}" if page[:2].isdigit() else page.capitalize()
-    words = f"{name}, <em>{html.escape(section)}</em>" if section else name
+    section = html.escape(section.replace(r"$\nu$", "ν"))
+    words = f"{name}, <em>{section}</em>" if section else name
     return f'<p class="where"><a href="{SITE}latest/{page}.html">{words}</a></p>'
 
 
@@ -144,7 +147,10 @@ def marp_source(text, style):
     config = yaml.safe_load((BOOK.parent / "_config.yml").read_text("utf-8"))
     body = FIGURE.sub(figure, body)
     body = re.sub(
-        r"^\? (.*(?:\n(?!\n).*)*)", r'<div class="ask">\n\n\1\n\n</div>', body, flags=re.M
+        r"^\? (.*(?:\n(?!\n).*)*)",
+        r'<div class="ask">\n\n\1\n\n</div>',
+        body,
+        flags=re.M,
     )
     body = re.sub(r"^! (.*(?:\n(?!\n).*)*)", r"<!-- \1 -->", body, flags=re.M)
     body = re.sub(r"^@ (.*)$", place, body, flags=re.M)
@@ -175,7 +181,8 @@ def marp(folder, out, *options, path=None):
     settings = os.environ | {"CHROME_NO_SANDBOX": "1"}
     if path:
         settings["CHROME_PATH"] = path
-    command = [str(MARP), "--no-stdin", "--html", "--input-dir", str(folder)]
+    command = [str(MARP), "--no-stdin", "--html", "--config-file", str(CONFIG)]
+    command += ["--input-dir", str(folder)]
     done = subprocess.run(
         [*command, "--output", str(out), *options],
         env=settings,
