@@ -102,7 +102,9 @@ def needs(assignment: Assignment) -> dict[int, set[int]]:
 
     Tests are left out: where one needs another task, it brings the reference.
     """
-    number, bound, used = 0, {}, {}
+    number = 0
+    bound: dict[str, int] = {}  # name → the task whose solution binds it
+    used: dict[int, set[str]] = {}  # task → the names that its cells use
     for cell in assignment.cells:
         if cell.cell_type == "markdown":
             for heading in headings([cell]):

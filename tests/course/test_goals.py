@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from deepsvdd.course.goals import (
-    Goal,
     Evidence,
+    Goal,
     chapters,
     matrix,
     problems,

@@ -1,126 +1,22 @@
-"""Quizzes for learning platforms, read and answered by programs that others wrote."""
+"""Quizzes as QTI, read and answered by a program that others wrote; the command."""
 
 import io
-import json
-import re
-import shutil
-import subprocess
 import zipfile
-from html import unescape
 
 import pytest
 from click.testing import CliRunner
 
 from deepsvdd.course.cli import main
-from deepsvdd.course.moodle import gift, moodle_xml
 from deepsvdd.course.qti import MATHML, qti_1_2, qti_2_1
-from deepsvdd.course.quizzes import Option, Question, read_quizzes
-from tests import ROOT
+from tests.course.bank import QUIZZES, all_quizzes, compared, said
 
-QUIZZES = ROOT / "book/quizzes"
-GIFT = ROOT / "_build/npm/node_modules/gift-pegjs"
 # Its last version is of 2017; the formats are older.
 ANCIENT = pytest.mark.filterwarnings("ignore::DeprecationWarning:pyslet")
-# What is hard for one of the formats: special characters, formulas, two options.
-HARD = {
-    "Chapter 1": [
-        Question(
-            r"Is $\nu \le 1$ & {x} = ~#: *so* \\ `a < b`?",
-            (
-                Option(r"Yes: $\frac{1}{\nu n} > 0$", True, r"As $R^2 \ge 0$."),
-                Option("No = never", False, "Then 1 < 0."),
-            ),
-            goals=(2, 3),
-        )
-    ]
-}
 
 
 @pytest.fixture(scope="module")
 def quizzes():
-    return read_quizzes(QUIZZES) | {"Hard": HARD["Chapter 1"]}
-
-
-def said(quizzes):
-    """What each question says: its text, and text, truth and why of each option."""
-    return [
-        (question.text, [(o.text, o.correct, o.why) for o in question.options])
-        for questions in quizzes.values()
-        for question in questions
-    ]
-
-
-def plain(html):
-    """The words of a text: no markup, formulas or special characters."""
-    text = re.sub(r"<(img\b.*?/>|((?:\w+:)?math)\b.*?</\2>)", "", html, flags=re.DOTALL)
-    text = re.sub(
-        r"\$.*?\$|\\\(.*?\\\)", "", unescape(re.sub("<[a-z/][^>]*>", "", text))
-    )
-    return re.sub(r"[^\w]+", " ", text).strip()
-
-
-def compared(found):
-    return [(plain(q), [(plain(t), c, plain(w)) for t, c, w in o]) for q, o in found]
-
-
-# --- Moodle -----------------------------------------------------------------------
-
-
-def test_gift_is_read_by_gift_pegjs(quizzes, tmp_path):
-    node = shutil.which("node")
-    if node is None or not GIFT.exists():
-        pytest.skip("needs Node.js and `make vendor`")
-    (tmp_path / "quizzes.gift").write_text(gift(quizzes), "utf-8")
-    program = (
-        "const {readFileSync} = require('fs');"
-        f"const {{parse}} = require({json.dumps(str(GIFT))});"
-        "console.log(JSON.stringify(parse(readFileSync('quizzes.gift', 'utf8'))))"
-    )
-    done = subprocess.run(
-        [node, "-e", program], cwd=tmp_path, capture_output=True, text=True, check=True
-    )
-    read = json.loads(done.stdout)
-    categories = [one["title"] for one in read if one["type"] == "Category"]
-    assert categories == list(quizzes)
-    found = [
-        (
-            one["stem"]["text"],
-            [
-                (c["text"]["text"], c["isCorrect"], c["feedback"]["text"])
-                for c in one["choices"]
-            ],
-        )
-        for one in read
-        if one["type"] == "MC"
-    ]
-    assert compared(found) == compared(said(quizzes))
-    assert r"\(\frac{1}{\nu n} &gt; 0\)" in found[-1][1][0][0]
-
-
-def test_moodle_xml_is_read_by_moodle_xml_parser(quizzes):
-    from moodle_xml_parser.parser import parse_bytes
-
-    read = parse_bytes(moodle_xml(quizzes).encode())["multichoice"]
-    assert all(one.single and one.shuffle_answers for one in read)
-    found = [
-        (
-            one.text_pre_parse,
-            [(o.answer, o.score_fraction == 100, o.feedback) for o in one.options],
-        )
-        for one in read
-    ]
-    assert {o.score_fraction for one in read for o in one.options} == {0, 100}
-    assert compared(found) == compared(said(quizzes))
-    assert r"\(\frac{1}{\nu n} > 0\)" in found[-1][1][0][0]
-
-
-def test_moodle_xml_has_categories_and_goals():
-    from xml.etree import ElementTree as ET
-
-    root = ET.fromstring(moodle_xml(HARD).encode())
-    assert root.findtext("question/category/text") == "$course$/top/Chapter 1"
-    tags = [tag.text for tag in root.iterfind("question/tags/tag/text")]
-    assert tags == ["goal 2", "goal 3"]
+    return all_quizzes()
 
 
 # --- QTI: read by pyslet, which answers the items of 2.1 as well -------------------
