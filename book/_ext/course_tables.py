@@ -50,7 +50,7 @@ def session_row(number, session):
     return row(
         f"**{week}.{part} {session.title}**<br>slides {ranges(session.slides)}",
         "<br>".join(map(reading_of, session.read)) or "–",
-        "<br>".join(f"{minutes} min: {what}" for minutes, what in session.minutes),
+        "<br>".join(f"**{minutes} min** {what}" for minutes, what in session.minutes),
         "<br>".join(after) or "–",
     )
 
@@ -110,7 +110,8 @@ class Goals(FromSources):
         for chapter, path in goals.chapters(book).items():
             title = goals.text_of(path).lstrip("# ").partition("\n")[0]
             lines += [
-                f"::::{{dropdown}} Chapter {chapter}: {title}",
+                f":::::{{dropdown}} Chapter {chapter}: {title}",
+                "::::{div} goals",
                 row("goal", "quiz", "exercises", "tasks"),
                 "|---|---|---|---|",
             ]
@@ -118,7 +119,7 @@ class Goals(FromSources):
                 if goal.chapter == chapter:
                     cells = (", ".join(names) or "–" for names in tests.values())
                     lines.append(row(f"{goal.id} {goal.text}", *cells))
-            lines += ["::::", ""]
+            lines += ["::::", ":::::", ""]
         return self.parsed(lines, *goals.chapters(book).values())
 
 
