@@ -218,6 +218,19 @@ def test_the_page_asks_with_radio_buttons(path, tmp_path):
     assert "<legend" in page
 
 
+@pytest.mark.parametrize(
+    ("goals", "shown"), [("[2]", "(goal 2)"), ("[1, 3]", "(goals 1 and 3)")]
+)
+def test_the_page_names_the_goals(tmp_path, goals, shown):
+    (tmp_path / "quizzes").mkdir()
+    quiz = QUIZ.replace("- question", f"- goals: {goals}\n  question")
+    (tmp_path / "quizzes/01.yml").write_text(quiz)
+    (tmp_path / "index.md").write_text("# Page\n\n```{quiz} 01\n```\n")
+    sphinx(tmp_path, warningiserror=True)
+    page = (tmp_path / "out/index.html").read_text()
+    assert f'<span class="goal"> {shown}</span>' in page
+
+
 def test_a_quiz_that_is_not_there_is_an_error(tmp_path):
     (tmp_path / "index.md").write_text("# Page\n\n```{quiz} 99\n```\n")
     warnings = io.StringIO()
