@@ -341,6 +341,7 @@ FIELDS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
         "skip": FLAG,
         "there": (is_texts, "a list of names"),
         "only": (is_texts, "a list of modules"),
+        "goals": (is_texts, "a list of goals"),
     },
 }
 
