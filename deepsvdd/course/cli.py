@@ -117,7 +117,7 @@ def main() -> None:
     deepsvdd-course check
     deepsvdd-course build _build/course
     deepsvdd-course grade submissions/ marks/
-    deepsvdd-course quiz quizzes.gift
+    deepsvdd-course quiz _build/course/quizzes
 
     A source is a notebook in nbgrader's format; the guide for instructors in the book
     says what else it holds.
@@ -497,7 +497,7 @@ def similar(submissions: Path, out: Path, sources: Path, most: int) -> None:
 
 
 @main.command()
-@click.argument("out", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--sources",
     type=PATH,
@@ -506,25 +506,43 @@ def similar(submissions: Path, out: Path, sources: Path, most: int) -> None:
     help="YAML file of questions, or folder of them.",
 )
 def quiz(out: Path, sources: Path) -> None:
-    """Write the chapters' quizzes as GIFT, which Moodle and others import, to OUT.
+    """Write the chapters' quizzes to OUT for learning platforms.
+
+    A name that ends in .gift or .xml gives one file, in GIFT or as Moodle XML. Any
+    other is a folder, and gets both and two QTI packages: 1.2 for Canvas, 2.1 for
+    others.
 
     \b
     deepsvdd-course quiz quizzes.gift
-    deepsvdd-course quiz chapter-3.gift --sources book/quizzes/03.yml
+    deepsvdd-course quiz chapter-3.xml --sources book/quizzes/03.yml
+    deepsvdd-course quiz _build/course/quizzes
     """
-    from deepsvdd.course.quizzes import gift, read_quiz
-    from deepsvdd.files import write_text
+    from deepsvdd.course import moodle, qti
+    from deepsvdd.course.quizzes import read_quizzes
+    from deepsvdd.files import atomic_write
 
-    files = sorted(sources.glob("*.yml")) if sources.is_dir() else [sources]
-    if not files:
-        raise ValueError(f"sources must hold quizzes (.yml), but '{sources}' has none")
-    quizzes = {
-        f"Chapter {int(f.stem)}": read_quiz(f) for f in files if f.stem.isdigit()
+    quizzes = read_quizzes(sources)
+    writers: dict[str, Callable[[], bytes]] = {
+        "quizzes.gift": lambda: moodle.gift(quizzes).encode(),
+        "quizzes-moodle.xml": lambda: moodle.moodle_xml(quizzes).encode(),
+        "quizzes-qti-1.2.zip": lambda: qti.qti_1_2(quizzes),
+        "quizzes-qti-2.1.zip": lambda: qti.qti_2_1(quizzes),
     }
-    quizzes |= {f.stem: read_quiz(f) for f in files if not f.stem.isdigit()}
-    write_text(out, gift(quizzes))
+    if out.suffix in (".gift", ".xml"):
+        wanted = {out: next(w for n, w in writers.items() if n.endswith(out.suffix))}
+    elif out.suffix in ("", ".") or out.is_dir():
+        wanted = {out / name: write for name, write in writers.items()}
+    else:
+        raise ValueError(
+            "out must be a folder, or a name that ends in .gift or .xml; "
+            f"got '{out.name}'"
+        )
     n_questions = sum(map(len, quizzes.values()))
-    click.echo(f"{out}: {n_questions} questions in {len(quizzes)} quizzes")
+    for path, write in wanted.items():
+        content = write()
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(content)
+        click.echo(f"{path}: {n_questions} questions in {len(quizzes)} quizzes")
 
 
 if __name__ == "__main__":

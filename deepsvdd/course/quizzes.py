@@ -1,19 +1,23 @@
-"""The chapters' questions: read from YAML, written for learning platforms as GIFT.
+"""The chapters' questions, read from YAML.
 
-GIFT is the plain text format that Moodle and others import:
-https://docs.moodle.org/en/GIFT_format
+``moodle`` and ``qti`` write them for learning platforms.
 """
 
 from __future__ import annotations
 
 import re
 import reprlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+_PARTS = {"question", "options"}
+# As mistune's plugin writes a formula.
+_FORMULA = re.compile(r'<span class="math">\\\((.*?)\\\)</span>', re.DOTALL)
 _ROLE = re.compile(r"\{[a-z:]+\}`([^`<]*?)(?:\s*<[^`>]*>)?`")
 
 
@@ -28,10 +32,34 @@ class Option:
 
 @dataclass(frozen=True)
 class Question:
-    """A question with exactly one correct option."""
+    """A question with exactly one correct option.
+
+    ``goals`` are numbers of the chapter's learning goals that it tests.
+    """
 
     text: str
     options: tuple[Option, ...]
+    goals: tuple[int, ...] = ()
+
+
+def read_quizzes(sources: Path) -> dict[str, list[Question]]:
+    """Read a file of questions, or all of a folder, by the name of their category.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or one is wrong.
+    """
+    files = sorted(sources.glob("*.yml")) if sources.is_dir() else [sources]
+    if not files:
+        raise ValueError(f"sources must hold quizzes (.yml), but '{sources}' has none")
+    files.sort(key=lambda file: not file.stem.isdigit())  # chapters first
+    return {
+        f"Chapter {int(file.stem)}" if file.stem.isdigit() else file.stem: read_quiz(
+            file
+        )
+        for file in files
+    }
 
 
 def read_quiz(path: Path) -> list[Question]:
@@ -58,8 +86,10 @@ def read_quiz(path: Path) -> list[Question]:
 
 def question_from(entry: Any, where: str) -> Question:
     """Return one question; `where` begins the message of an error."""
-    if not isinstance(entry, dict) or set(entry) != {"question", "options"}:
-        raise ValueError(f"{where} must have question and options, and nothing else")
+    if not isinstance(entry, dict) or set(entry) - {"goals"} != _PARTS:
+        raise ValueError(
+            f"{where} must have question and options, and may have goals, nothing else"
+        )
     require_text(entry["question"], f"{where}: question")
     options = entry["options"]
     if not isinstance(options, list):
@@ -89,7 +119,13 @@ def question_from(entry: Any, where: str) -> Question:
         Option(str(o["text"]).strip(), o["correct"], str(o["why"]).strip())
         for o in options
     ]
-    return Question(str(entry["question"]).strip(), tuple(texts))
+    goals = entry.get("goals", [])
+    if not isinstance(goals, list) or not all(type(g) is int and g > 0 for g in goals):
+        raise ValueError(
+            f"{where}: goals must be a list of numbers from 1 on, but it is "
+            f"{reprlib.repr(goals)}"
+        )
+    return Question(str(entry["question"]).strip(), tuple(texts), tuple(goals))
 
 
 def require_text(value: Any, where: str) -> None:
@@ -99,35 +135,24 @@ def require_text(value: Any, where: str) -> None:
         raise ValueError(f"{where} must be text, but it is {reprlib.repr(value)}")
 
 
-def gift(quizzes: dict[str, list[Question]]) -> str:
-    """Return quizzes, by their category's name, as GIFT."""
-    blocks = []
-    for category, questions in quizzes.items():
-        blocks.append(f"$CATEGORY: {category}")
-        for number, question in enumerate(questions, 1):
-            lines = [
-                f"{'=' if o.correct else '~'}{escape(o.text)}#{escape(o.why)}"
-                for o in question.options
-            ]
-            title = escape(f"{category}, {number}")
-            head = f"::{title}::[html]{escape(question.text)} {{"
-            blocks.append("\n".join([head, *lines, "}"]))
-    return "\n\n".join(blocks) + "\n"
+def as_html(text: str, formula: Callable[[str], str]) -> str:
+    r"""Return a MyST paragraph as HTML, with formulas as a platform wants them.
 
+    Roles lose their markup.
 
-def escape(text: str) -> str:
-    r"""Return a MyST paragraph as HTML whose special characters GIFT leaves alone.
-
-    Formulas get the brackets that Moodle's MathJax looks for; roles lose their markup.
+    Parameters
+    ----------
+    text : MyST
+    formula : makes HTML of a formula in LaTeX, without its dollar signs
 
     Examples
     --------
-    >>> print(escape(r"Is $\nu = 1$ *so*?"))
-    Is <span class\="math">\\(\\nu \= 1\\)</span> <em>so</em>?
+    >>> as_html(r"Is $\nu < 1$ *so*?", "[{}]".format)
+    'Is [\\nu < 1] <em>so</em>?'
     """
     import mistune
 
     render = mistune.create_markdown(escape=True, plugins=["math"])
     html = str(render(_ROLE.sub(r"\1", text))).strip()
     html = " ".join(html.removeprefix("<p>").removesuffix("</p>").split())
-    return re.sub(r"([~=#{}:\\])", r"\\\1", html)
+    return _FORMULA.sub(lambda match: formula(unescape(match[1])), html)

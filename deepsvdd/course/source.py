@@ -350,6 +350,7 @@ FIELDS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
         "there": (is_texts, "a list of names"),
         "only": (is_texts, "a list of modules"),
         "variants": (is_variants, "a list of objects, from parameters to values"),
+        "goals": (is_texts, "a list of goals"),
     },
 }
 

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from deepsvdd import build_autoencoder
+from deepsvdd.course.timetable import read_timetable
 from tests import ROOT
 from tests.book import text_of
 from tests.book.conftest import browsers
@@ -254,13 +255,11 @@ def test_a_drawing_has_its_place(name):
 
 
 def test_the_teachers_path_is_the_instructors_plan():
-    page = (ROOT / "book/instructors.md").read_text("utf-8")
-    plan = page.partition("## Four weeks")[2].partition("## Two weeks")[0]
-    rows = [line for line in plan.split("\n") if line.startswith("|")]
-    read = "".join(line.split("|")[2] for line in rows)
-    numbers = {int(n) for n in re.findall(r"\]\((\d\d)-", read)}
+    plan = read_timetable(ROOT / "book/timetable.yml")["six weeks"]
+    read = {reading.page for session in plan for reading in session.read}
+    numbers = {int(page[:2]) for page in read if page[:2].isdigit()}
     assert numbers == {int(n) for n in stops("T") if n.isdigit()}
-    assert "(quickstart" in read
+    assert "quickstart" in read
     assert "Quick" in stops("T")
 
 

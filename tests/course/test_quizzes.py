@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsvdd.course.cli import main
-from deepsvdd.course.quizzes import Option, Question, escape, gift, read_quiz
+from deepsvdd.course.moodle import escape, gift
+from deepsvdd.course.quizzes import Option, Question, read_quiz
 from tests import ROOT
 
 FILES = sorted((ROOT / "book/quizzes").glob("*.yml"))
@@ -49,6 +50,9 @@ def test_a_quiz_is_read(path):
         ("why: ", "because: ", "must have text, correct and why"),
         ("options:\n", "options: null\n", "must be YAML"),
         ("question: ", "ask: ", "must have question and options"),
+        ("- question", "- goals: 2\n  question", "goals must be a list of numbers"),
+        ("- question", "- goals: [0]\n  question", "goals must be a list of numbers"),
+        ("- question", "- goals: ['1']\n  question", "question 1: goals must be a"),
         ("- question", "question", "must be"),
         ("options:", "options: {", "must be YAML"),
     ],
@@ -212,6 +216,19 @@ def test_the_page_asks_with_radio_buttons(path, tmp_path):
     assert "<em>unit</em>" in page
     assert r"\(R^2 = 1\)" in page
     assert "<legend" in page
+
+
+@pytest.mark.parametrize(
+    ("goals", "shown"), [("[2]", "(goal 2)"), ("[1, 3]", "(goals 1 and 3)")]
+)
+def test_the_page_names_the_goals(tmp_path, goals, shown):
+    (tmp_path / "quizzes").mkdir()
+    quiz = QUIZ.replace("- question", f"- goals: {goals}\n  question")
+    (tmp_path / "quizzes/01.yml").write_text(quiz)
+    (tmp_path / "index.md").write_text("# Page\n\n```{quiz} 01\n```\n")
+    sphinx(tmp_path, warningiserror=True)
+    page = (tmp_path / "out/index.html").read_text()
+    assert f'<span class="goal"> {shown}</span>' in page
 
 
 def test_a_quiz_that_is_not_there_is_an_error(tmp_path):
