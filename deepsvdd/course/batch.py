@@ -47,18 +47,19 @@ def grade_all(
         is no sandbox.
     """
     newest = {(file.assignment.name, file.student): file for file in found}
-    used = {file.assignment.name: file.assignment for file in newest.values()}
+    # Variants of an assignment have its name, and each a bench of its own.
+    used = list(dict.fromkeys(file.assignment for file in newest.values()))
     results = {}
     progress = tqdm(total=len(newest), desc="grade")
     with progress, contextlib.ExitStack() as stack:
-        for name, assignment in used.items():
+        for assignment in used:
             bench = Waiting(assignment, trust, stack)
             check_reference(assignment, out, limits, bench)
             with pool_of(jobs) as pool:
                 tasks = {
                     pool.submit(grade_file, file, out, limits, bench): key
                     for key, file in newest.items()
-                    if key[0] == name
+                    if file.assignment is assignment
                 }
                 for task in as_completed(tasks):
                     results[tasks[task]] = task.result()
@@ -103,8 +104,9 @@ def check_reference(
 ) -> None:
     """Raise ValueError unless the reference gets full marks here."""
     reference = assignment.with_solutions({})
+    digest = sha256_of(nbformat.writes(assignment.notebook).encode())[:8]
     result = remembered(
-        out / ".results" / assignment.name / "reference.json",
+        out / ".results" / assignment.name / f"reference-{digest}.json",
         fingerprint(assignment, limits, nbformat.writes(reference).encode()),
         lambda: grade_notebook(bench(), release(assignment), reference, limits),
     )

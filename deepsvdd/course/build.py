@@ -15,6 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 from tqdm import tqdm
 
+from deepsvdd.course import parameters
 from deepsvdd.course.grade import Result, grade_notebook
 from deepsvdd.course.running import Bench, Limits
 from deepsvdd.course.source import (
@@ -242,7 +243,7 @@ class Check:
 
 
 def check(
-    assignments: list[Assignment], limits: Limits, jobs: int = 2
+    assignments: list[Assignment], limits: Limits, jobs: int = 2, variants: bool = True
 ) -> Iterator[Check]:
     """Grade what must get full marks, none, and exactly those written beside it.
 
@@ -251,17 +252,28 @@ def check(
     assignments : the sources
     limits : for each run
     jobs : notebooks to run at the same time
+    variants : whether to prove the reference with the parameters of each variant, too
 
     Yields
     ------
     Check
-        In the order of assignments: reference, blank release, each variant.
+        In the order of assignments: reference, blank release, each wrong solution, and
+        the reference with the parameters of each variant.
     """
     for assignment in assignments:
         given = release(assignment)
         with Bench(assignment, trust=True) as bench, ThreadPoolExecutor(jobs) as pool:
             run = functools.partial(check_one, bench, given, limits)
             yield from pool.map(run, cases_of(assignment))
+        numbers = range(1, len(parameters.choices(assignment)))
+        for number in numbers if variants else ():
+            with Bench(parameters.variant(assignment, number), trust=True) as bench:
+                reference = bench.assignment.with_solutions({})
+                full = full_marks(assignment)
+                name = f"reference of {parameters.in_words(assignment, number)}"
+                yield check_one(
+                    bench, release(bench.assignment), limits, (name, reference, full)
+                )
 
 
 def check_one(

@@ -31,8 +31,13 @@ body { font: 1rem/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 50rem
   padding: 0 1rem; }
 table { border-collapse: collapse; width: 100%; }
 th, td { border-bottom: 1px solid #8888; padding: .4rem .6rem; text-align: left;
-  vertical-align: top; overflow-wrap: anywhere; }
-th, td.points { white-space: nowrap; }
+  vertical-align: top; }
+td:last-child { overflow-wrap: anywhere; }
+td.points { white-space: nowrap; }
+@media (max-width: 30rem) {
+  body { padding: 0 .5rem; }
+  th, td { padding: .4rem .5rem .4rem 0; }
+}
 blockquote { border-left: 3px solid #8888; margin-left: 0; padding-left: 1rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 blockquote.comment { border-color: currentcolor; }
@@ -52,6 +57,11 @@ up to {{ points(pending) }} more for texts, which a person marks.</p>
 <p><strong>{{ points(final.total()) }} of {{ points(full(worth)) }} points</strong>:
 {{ points(final.total(tests)) }} of {{ points(full(tests)) }} from tests{% if texts %},
 {{ points(final.total(texts)) }} of {{ points(full(texts)) }} from texts{% endif %}.</p>
+{% endif -%}
+{% if final.days_late -%}
+<p>{{ final.days_late }} day{{ "s" if final.days_late > 1 }} late:
+{{ points(final.deduction) }} points are taken off, and
+<strong>{{ points(final.mark) }}</strong> remain{% if pending %} so far{% endif %}.</p>
 {% endif -%}
 {% if comments[""] %}<blockquote class="comment">{{ comments[""] }}
 </blockquote>{% endif %}
@@ -178,8 +188,12 @@ def table(assignment: Assignment, marked: Iterable[tuple[Found, Final]]) -> str:
         for what, group in (groups | {"total": assignment.points}).items()
     }
     start = ("id", "student", "file", "submitted", "late")
-    rows = [[*start, *names, *sums, "pending", "comment", "remarks"]]
+    marked = list(marked)
+    rule = any(final.taken_off is not None for _, final in marked)
+    after = ("days late", "deduction", "mark") if rule else ()
+    rows = [[*start, *names, *sums, *after, "pending", "comment", "remarks"]]
     for found, final in marked:
+        left = (f"{final.days_late}", f"{final.deduction:g}", f"{final.mark:g}")
         result, person = final.result, found.person
         points = (final.points[name] for name in names.values())
         rows.append(
@@ -188,6 +202,7 @@ def table(assignment: Assignment, marked: Iterable[tuple[Found, Final]]) -> str:
                 *(found.submitted, found.late),
                 *("" if number is None else f"{number:g}" for number in points),
                 *(f"{final.total(group):g}" for group in sums.values()),
+                *(left if rule else ()),
                 f"{pending(assignment, final):g}",
                 final.comments.get("", ""),
                 "; ".join(result.remarks),

@@ -129,8 +129,8 @@ def canvas(
 
 
 def grade_of(final: Final) -> str:
-    """Return the points, or '' while there are texts to mark."""
-    return f"{final.total():g}" if final.complete else ""
+    """Return the mark, or '' while there are texts to mark."""
+    return f"{final.mark:g}" if final.complete else ""
 
 
 def comment_of(assignment: Assignment, final: Final) -> str:

@@ -19,7 +19,7 @@ import socket
 import struct
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -238,9 +238,12 @@ class Judge:
     ----------
     cells : the assignment's, see `deepsvdd.course.submission.script`
     own : names that solutions define
+    modules : what the tests import
     """
 
-    def __init__(self, cells: list[dict[str, Any]], own: list[str]) -> None:
+    def __init__(
+        self, cells: list[dict[str, Any]], own: list[str], modules: Iterable[str] = ()
+    ) -> None:
         self.notebook, self.own = Notebook(own), own
         self.student: Any = None
         self.proxies = {name: Own(self, name) for name in own}
@@ -258,7 +261,7 @@ class Judge:
                 elif cell["kind"] == "reference":
                     print(cell["name"], report, file=sys.stderr)
                 self.there(cell)
-        warm_up()
+        warm_up(modules)
 
     def there(self, cell: dict[str, Any]) -> None:
         """Let names that a cell bound stand for the other side's."""
@@ -426,7 +429,7 @@ def main() -> None:
     job = json.load(sys.stdin)
     control, jobs = (socket.socket(fileno=int(number)) for number in sys.argv[1:3])
     Path(os.environ["MPLCONFIGDIR"]).mkdir(exist_ok=True)
-    judge = Judge(job["cells"], job["own"])
+    judge = Judge(job["cells"], job["own"], job["modules"])
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         message, descriptors, _, _ = socket.recv_fds(jobs, 1, 1)

@@ -22,6 +22,7 @@ from deepsvdd.course.tables import number_of, read_table, table_text
 from deepsvdd.files import WriteError, cannot_write, write_text
 
 COMMENT = ": comment"
+LATENESS = ("extension", "days late")  # columns that one may add
 _POINTS = re.compile(r"\s*\([\d.,]+\)$")
 
 
@@ -33,14 +34,16 @@ class Entry:
     ----------
     points : by name of a text or test; of a test, in place of what it gave
     comments : by name of a text; '' is the comment on all
+    lateness : ``extension`` and ``days late``, see `deepsvdd.course.lateness`
     """
 
     points: dict[str, float] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
+    lateness: dict[str, str] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         """Say whether anything was typed."""
-        return bool(self.points or self.comments)
+        return bool(self.points or self.comments or self.lateness)
 
 
 @dataclass(frozen=True)
@@ -58,18 +61,31 @@ class Final:
     """A student's marks, those of the tests and those that a person typed, merged.
 
     ``points`` are None where a person has still to decide; ``typed`` are the names of
-    texts and tests whose points a person gave.
+    texts and tests whose points a person gave. ``taken_off`` is the share of the points
+    that being late costs, None where there is no rule.
     """
 
     result: Result
     points: dict[str, float | None]
     typed: frozenset[str]
     comments: dict[str, str]
+    days_late: int = 0
+    taken_off: float | None = None
 
     def total(self, names: Iterable[str] | None = None) -> float:
         """Return the points of some texts and tests, or of all."""
         wanted = self.points if names is None else names
         return sum(self.points[name] or 0.0 for name in wanted)
+
+    @property
+    def deduction(self) -> float:
+        """The points that being late costs, in hundredths."""
+        return round(self.total() * (self.taken_off or 0.0), 2)
+
+    @property
+    def mark(self) -> float:
+        """What counts in the end: all points less the deduction."""
+        return round(self.total() - self.deduction, 9)
 
     @property
     def complete(self) -> bool:
@@ -152,6 +168,8 @@ def entry_of(
         name = _POINTS.sub("", column)
         if column.lower() == "comment":
             entry.comments[""] = cell
+        elif column.lower() in LATENESS:
+            entry.lateness[column.lower()] = cell
         elif name.endswith(COMMENT) and name[: -len(COMMENT)] in assignment.points:
             entry.comments[name[: -len(COMMENT)]] = cell
         elif name in assignment.points:
@@ -200,6 +218,7 @@ def entries_of(
         entry = entries.setdefault(person.label, Entry())
         add(entry.points, row.entry.points, places, row, f"{person.label} points")
         add(entry.comments, row.entry.comments, places, row, f"{person.label} comment")
+        add(entry.lateness, row.entry.lateness, places, row, f"{person.label} late")
     return entries, notices, [p for p in people if p.label not in entries]
 
 

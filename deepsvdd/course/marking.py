@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from deepsvdd.course import batch, feedback, markbook
-from deepsvdd.course.collection import Collection, Notice, Person, collect
+from deepsvdd.course import batch, feedback, lateness, markbook
+from deepsvdd.course.anonymity import Key, Mask, copies, pictures_renamed
+from deepsvdd.course.anonymity import anonymous as hide
+from deepsvdd.course.collection import Collection, Found, Notice, Person, collect
 from deepsvdd.course.grade import Result
 from deepsvdd.course.gradebook import Marked, gradebooks
+from deepsvdd.course.lateness import LateRule
+from deepsvdd.course.markbook import Final
 from deepsvdd.course.roster import Roster, read_roster
 from deepsvdd.course.running import Limits
 from deepsvdd.course.sandbox import require
 from deepsvdd.course.source import Assignment
-from deepsvdd.files import require_writable
+from deepsvdd.course.variants import Draw
+from deepsvdd.files import require_writable, write_text
 
 REPORT = "report.csv"
+Late = Callable[[Found, markbook.Entry, Final], tuple[Final, list[Notice]]]
+NO_MARKS = Final(Result("", "", ""), {}, frozenset(), {})
 MOST_LINES = 20  # of the report, on the screen
 
 
@@ -32,6 +40,10 @@ def grade_download(
     book: Path | None = None,
     due: datetime | None = None,
     trust: bool = False,
+    rule: LateRule | None = None,
+    anonymous: Path | None = None,
+    reveal: Path | None = None,
+    variants: tuple[int, str] | None = None,
 ) -> Iterator[str]:
     """Grade a download, merge what a person typed, and write everything down.
 
@@ -46,6 +58,10 @@ def grade_download(
     book : the mark book's folder; ``mark-book`` in `out` if None
     due : when to hand in
     trust : whether submissions may run without a sandbox where there is none
+    rule : what being late costs
+    anonymous : the key, with which all that is written has pseudonyms
+    reveal : the key, with which pseudonyms of the mark book become students again
+    variants : the seed by which students got their variants, and the column of groups
 
     Yields
     ------
@@ -63,22 +79,72 @@ def grade_download(
         require_writable(out / f"{each.name}.csv")
         require_writable(book / f".{each.name}.csv")
     students = read_roster(roster) if roster is not None else None
-    rows = read_books(book, assignments, wanted)
+    draw = None
+    if variants is not None:
+        if students is None:
+            raise ValueError("variants must come with a roster, which tells them")
+        draw = Draw(students, *variants)
+    if anonymous is not None:
+        outside(anonymous, out, book)
+    keys = [Key(path) if path is not None else None for path in (anonymous, reveal)]
+    rows = read_books(book, assignments, wanted, keys[1])
     with tempfile.TemporaryDirectory(prefix="deepsvdd-") as folder:
         into = Path(folder)
         collection = collect(download, into, assignments, wanted, students, due)
         # Wrong marks are found before the work, not after it.
-        typed(rows, people_of(collection))
-        results = batch.grade_all(collection.files, out, limits, jobs, trust)
-        yield from write(out, book, assignments, wanted, collection, results, students)
+        names = [student.name for student in students.students] if students else []
+        masks: dict[str, Mask] = {}
+        seen = collection
+        if keys[0] is not None:
+            seen, _, masks = hide(collection, [], keys[0], names)
+        known = typed(rows, people_of(seen))
+        late = None if rule is None else functools.partial(lateness.apply, rule, due)
+        if late is not None:
+            for file in seen.files:
+                entry = known[file.assignment.name][0].get(file.student)
+                late(file, entry or markbook.Entry(), NO_MARKS)
+        if draw is not None:
+            given = [draw.assigned(file) for file in collection.files]
+        else:
+            given = collection.files
+        results = batch.grade_all(given, out, limits, jobs, trust)
+        if keys[0] is not None:
+            seen, results, masks = hide(collection, results, keys[0], names)
+            seen.files = [pictures_renamed(file, into) for file in seen.files]
+        yield from write(
+            out,
+            book,
+            assignments,
+            wanted,
+            seen,
+            results,
+            students,
+            late,
+            masks,
+            keys[1],
+        )
 
 
 def read_books(
-    book: Path, assignments: list[Assignment], wanted: list[Assignment]
+    book: Path,
+    assignments: list[Assignment],
+    wanted: list[Assignment],
+    key: Key | None = None,
 ) -> dict[str, list[markbook.Row]]:
-    """Read the mark book's rows for each assignment, by name."""
+    """Read the mark book's rows for each assignment, by name; with a key, revealed."""
     names = [assignment.name for assignment in assignments]
-    return {each.name: markbook.read_book(book, each, names) for each in wanted}
+    rows = {each.name: markbook.read_book(book, each, names) for each in wanted}
+    return rows if key is None else {n: key.reveal(own) for n, own in rows.items()}
+
+
+def outside(key: Path, *folders: Path) -> None:
+    """Raise ValueError if a key lies where those look who mark."""
+    for folder in folders:
+        if key.resolve().is_relative_to(folder.resolve()):
+            raise ValueError(
+                f"anonymous must be a file outside of '{folder}', where those look who "
+                f"mark; got '{key}'"
+            )
 
 
 def people_of(collection: Collection) -> dict[str, list[Person]]:
@@ -107,11 +173,14 @@ def write(
     collection: Collection,
     results: list[Result],
     roster: Roster | None,
+    late: Late | None = None,
+    masks: dict[str, Mask] | None = None,
+    key: Key | None = None,
 ) -> Iterator[str]:
     """Write tables, pages, the report and new rows of the mark book."""
     report = list(collection.report)
     # Read again: somebody may have typed while notebooks ran.
-    rows = read_books(book, assignments, wanted)
+    rows = read_books(book, assignments, wanted, key)
     entries = typed(rows, people_of(collection))
     by_key = {(result.assignment, result.student): result for result in results}
     tables, lines = {}, []
@@ -125,14 +194,23 @@ def write(
         for file in files:
             result = by_key[assignment.name, file.student]
             entry = own.get(file.student, markbook.Entry())
-            marked.append((file, markbook.merge(assignment, result, entry)))
+            final = markbook.merge(assignment, result, entry)
+            if late is not None:
+                final, notices = late(file, entry, final)
+                report += notices
+            marked.append((file, final))
         if missing:
             path = markbook.add_rows(book, assignment, missing)
             lines.append(f"{path}: {len(missing)} new row(s) for you to fill in")
         tables[f"{assignment.name}.csv"] = feedback.table(assignment, marked)
         feedback.write_pages(out, assignment, marked)
-        exports, notices = gradebooks(assignment, marked, roster)
-        report += notices
+        exports: dict[str, str] = {}
+        if masks:  # no platform knows pseudonyms
+            for name, text in copies(files, masks):
+                write_text(out / name, text)
+        else:
+            exports, notices = gradebooks(assignment, marked, roster)
+            report += notices
         waiting = sum(not final.complete for _, final in marked)
         for platform, text in exports.items():
             name = f"{assignment.name}-import-{platform}.csv"

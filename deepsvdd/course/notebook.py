@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import gc
+import importlib
 import io
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 KEPT_TEXT = 20_000  # characters of output that a cell may leave
@@ -98,15 +100,35 @@ class Notebook:
         return report | ({"outputs": outputs_of(shown.outputs)} if keep else {})
 
 
-def warm_up() -> None:
-    """Import what PyTorch imports at the first step of an optimizer, which takes long.
+# What functions of a module import at their first call, module → their imports.
+LATER = {
+    "deepsvdd.core.metrics": ("sklearn.metrics", "scipy.stats"),
+    "sklearn": ("sklearn.metrics",),
+}
 
-    Without gradients: a process that has computed some must not fork.
+
+def warm_up(modules: Iterable[str] = ()) -> None:
+    """Import before the fork what is imported later, which takes long, and only once.
+
+    PyTorch imports much at the first step of an optimizer. Without gradients: a process
+    that has computed some must not fork.
+
+    Parameters
+    ----------
+    modules : what else to import; one that is not there is passed over
     """
+    later = [
+        name for known, names in LATER.items() if known in sys.modules for name in names
+    ]
+    for name in (*later, *modules):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
     if torch := sys.modules.get("torch"):
         weight = torch.nn.Parameter(torch.zeros(1))
         weight.grad = torch.zeros(1)
         torch.optim.Adam([weight]).step()
+    gc.collect()
+    gc.freeze()  # else a child's first collection copies all of these pages
 
 
 def tensors_if(needed: bool) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import itertools
 import json
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from deepsvdd.course import sandbox
+from deepsvdd.course.allowed import parsed
 from deepsvdd.course.source import Assignment, bound_names, grade_id, kind, role
 
 START = 300.0  # s for Python, the libraries and the assignment's own cells
@@ -82,7 +84,7 @@ class Bench:
         theirs.close()
         assert self.judge.stdin is not None
         mine = [cell for cell in cells if cell["kind"] in ("given", "reference")]
-        job = {"own": self.own, "cells": mine}
+        job = {"own": self.own, "cells": mine, "modules": imports_of(cells)}
         with contextlib.suppress(BrokenPipeError):
             self.judge.stdin.write(json.dumps(job).encode())
             self.judge.stdin.close()
@@ -212,6 +214,19 @@ def own_cells(assignment: Assignment) -> list[dict[str, Any]]:
                 | settings_of(cell)
             )
     return cells
+
+
+def imports_of(cells: list[dict[str, Any]]) -> list[str]:
+    """Return the modules that the tests import, for the process that runs them."""
+    found: dict[str, None] = {}
+    for cell in cells:
+        if cell["kind"] == "test":
+            for node in ast.walk(parsed(cell["source"])):
+                if isinstance(node, ast.Import):
+                    found |= dict.fromkeys(each.name for each in node.names)
+                elif isinstance(node, ast.ImportFrom) and node.module:
+                    found[node.module] = None
+    return list(found)
 
 
 def settings_of(cell: Any) -> dict[str, Any]:

@@ -322,6 +322,14 @@ def is_texts(value: object) -> bool:
     return isinstance(value, list) and all(map(is_text, value))
 
 
+def is_variants(value: object) -> bool:
+    """Tell whether a value is a list of parameters by name, each list not empty."""
+    return isinstance(value, list) and all(
+        isinstance(each, dict) and each and all(map(str.isidentifier, each))
+        for each in value
+    )
+
+
 TEXT = (is_text, "text")
 FLAG = (is_flag, "true or false")
 # What the tools rely on in a cell's metadata.
@@ -341,6 +349,7 @@ FIELDS: dict[str, dict[str, tuple[Callable[[object], bool], str]]] = {
         "skip": FLAG,
         "there": (is_texts, "a list of names"),
         "only": (is_texts, "a list of modules"),
+        "variants": (is_variants, "a list of objects, from parameters to values"),
         "goals": (is_texts, "a list of goals"),
     },
 }

@@ -325,3 +325,26 @@ def test_typed_points_count_else_those_of_the_tests(toy_, earned, typed, text):
 @pytest.fixture(scope="module")
 def toy_(toy):
     return toy
+
+
+def test_late_work_costs_points_and_an_extension_gives_them_back(place):
+    late = ("--late", "10% per day, at most 3 days")
+    done = grade(place, *late)
+    assert done.exit_code == 0, done.output
+    book = place / "out/mark-book/9-toy.csv"
+    type_in(book, "ada", **{"why (2)": "2", "days late": "2"})
+    done = grade(place, *late)
+    assert done.exit_code == 0, done.output
+    rows = rows_of(place / "out/9-toy.csv")
+    ada, bo = rows["ada"], rows["bo"]
+    assert (ada["total (8)"], ada["days late"]) == ("8", "2")
+    assert (ada["deduction"], ada["mark"]) == ("1.6", "6.4")
+    assert (bo["days late"], bo["deduction"], bo["mark"]) == ("0", "0", "6")
+    page = " ".join((place / "out/9-toy/ada.html").read_text().split())
+    assert "2 days late: 1.6 points are taken off, and <strong>6.4</strong>" in page
+    type_in(book, "ada", **{"days late": "often"})
+    done = grade(place, *late)
+    assert done.exit_code == 1
+    assert "days late must be a number from 0 to 366; got 'often'" in done.output
+    done = grade(place, "--late", "half")
+    assert done.output.startswith("Error: late must be like '10% per day")
