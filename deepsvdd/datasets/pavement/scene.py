@@ -17,6 +17,7 @@ GRID = 12  # places in a row, and rows
 PITCH, SIDE = 42, 40  # pixels of a place, and of a picture of it
 MARGIN = 4  # of the photograph, which has 512 pixels
 N_ODD = 10  # places of each kind
+VISIBLE = 16.0  # gray levels by which a spot differs from what it covers, on average
 EXPOSURE, NOISE = (0.85, 1.15), 4.0  # factor; standard deviation in gray levels
 
 
@@ -88,16 +89,32 @@ def places(seed: int) -> list[Place]:
         if kind:
             rng = np.random.default_rng([seed, 1, number])
             cover = _blot(rng)
-            start = rng.integers(0, len(texture("grass")) - PITCH, 2)
-            material = _cut(texture(KINDS[kind]), *start)
-            material = np.rot90(material) if kind == "crossed" else material
-            pixels = (1 - cover) * pixels + cover * material
+            pixels = _covered(pixels, cover, kind, rng)
         laid.append(Place(number, kind, pixels, cover > 0.5))
     return laid
 
 
 def _cut(photograph: NDArray[np.uint8], top: int, left: int) -> NDArray[np.float64]:
     return photograph[top : top + PITCH, left : left + PITCH].astype(np.float64)
+
+
+def _covered(
+    bricks: NDArray[np.float64],
+    cover: NDArray[np.float64],
+    kind: str,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
+    """Cover bricks with a piece of a photograph that can be seen on them.
+
+    The inside of a brick looks the same, whichever way it is turned.
+    """
+    while True:
+        start = rng.integers(0, len(texture("brick")) - PITCH, 2)
+        piece = _cut(texture(KINDS[kind]), *start)
+        piece = np.rot90(piece) if kind == "crossed" else piece
+        changed = cover * np.abs(piece - bricks)
+        if changed.sum() > VISIBLE * cover.sum():
+            return (1 - cover) * bricks + cover * piece
 
 
 def _blot(rng: np.random.Generator) -> NDArray[np.float64]:
