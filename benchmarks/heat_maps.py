@@ -1,13 +1,13 @@
 """Which heat maps find defects: ``python -m benchmarks.heat_maps OUTPUT``.
 
 Trains on one class of MNIST or Fashion-MNIST, plants a defect of known place into each
-of 100 test images of that class, and measures by a pixel-wise AUC how well a heat map tells the
-pixels that have changed from the others. The maps: FCDD's own; gradients and occlusion
-of Deep SVDD, as magnitudes and signed; and controls that have learned nothing: a random
-map, networks that were not trained, and the absolute differences to the mean training
-image and to the nearest one. Also how well scores tell images with defects from the
-same images without. Nothing is chosen by these numbers. Appends a line a data set,
-class and seed to a file, and goes on where it stopped.
+of 100 test images of that class, and measures by a pixel-wise AUC how well a heat map
+tells the pixels that have changed from the others. The maps: FCDD's own; gradients and
+occlusion of Deep SVDD, as magnitudes and signed; and controls that have learned
+nothing: a random map, networks that were not trained, and the absolute differences to
+the mean training image and to the nearest one. Also how well scores tell images with
+defects from the same images without. Nothing is chosen by these numbers. Appends a line
+a data set, class and seed to a file, and goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -44,7 +44,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--n_train", type=int, default=N_TRAIN)
     given = options.parse_args(arguments)
     jobs = [
-        dict(dataset=dataset, normal_class=label, seed=seed, n_train=given.n_train)
+        {
+            "dataset": dataset,
+            "normal_class": label,
+            "seed": seed,
+            "n_train": given.n_train,
+        }
         for dataset, seed, label in product(given.datasets, given.seeds, given.classes)
     ]
     origin = provenance(torch.device("cpu"))
@@ -122,7 +127,8 @@ def nearest(images: Images, train: Images) -> Images:
 
 def summarise(dataset: str, lines: list[dict[str, Any]]) -> None:
     """Print the mean over classes, and the deviation over seeds, of each map."""
-    print(f"\n{dataset}: pixel-wise AUC in %, mean over classes ± standard deviation over seeds")
+    print(f"\n{dataset}: pixel-wise AUC in %,")
+    print("mean over classes ± standard deviation over seeds")
     print(f"{'':26}" + "".join(f"{kind:>14}" for kind in KINDS))
     for name in lines[0]["pixel_auc"]:
         cells = []

@@ -1,4 +1,4 @@
-"""The folder of photographs to practice on: what is in it, and what is wrong with it."""
+"""The folder of photographs to practice on: what is in it, and what is wrong."""
 
 import csv
 import hashlib
@@ -12,7 +12,13 @@ from PIL import Image
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.datasets import images
 from deepsvdd.datasets.image_files import read_image
-from deepsvdd.datasets.pavement import KINDS, photograph, places, texture, write_pavement
+from deepsvdd.datasets.pavement import (
+    KINDS,
+    photograph,
+    places,
+    texture,
+    write_pavement,
+)
 from deepsvdd.datasets.pavement import folder as module
 from deepsvdd.errors import UnreadableImageError
 from tests import ROOT
@@ -221,9 +227,11 @@ def test_masks_lie_where_the_picture_differs_from_bricks(folder):
 
 
 def test_it_refuses(folder, tmp_path):
-    with pytest.raises(ValueError, match=r"seed must be a whole number from 0 on; got -1"):
+    with pytest.raises(
+        ValueError, match=r"seed must be a whole number from 0 on; got -1"
+    ):
         write_pavement(tmp_path / "x", -1)
-    with pytest.raises(ValueError, match="folder must be a new one; '.*' exists"):
+    with pytest.raises(ValueError, match=r"folder must be a new one; '.*' exists"):
         write_pavement(folder)
 
 

@@ -40,12 +40,12 @@ TURNED = 274  # the tag of EXIF that says how a picture lies
 STRANGE = ("palette", "transparency", "deep", "large", "turned")
 README = """# A pavement, to practice on
 
-The command `deepsvdd pavement` wrote this folder, for chapter 16 of the book. The pixels
-come from three photographs, of a brick wall, of grass and of gravel, which their authors
-gave into the public domain (CC0); the license file in the package names them. That the
-wall is a pavement, the pieces of grass, of gravel and of bricks laid across, the days and
-cameras, and all that is wrong with the files are a program's work. Results on it are no results on
-pavements.
+The command `deepsvdd pavement` wrote this folder, for chapter 16 of the book. The
+pixels come from three photographs, of a brick wall, of grass and of gravel, which their
+authors gave into the public domain (CC0); the license file in the package names them.
+That the wall is a pavement, the pieces of grass, of gravel and of bricks laid across,
+the days and cameras, and all that is wrong with the files are a program's work. Results
+on it are no results on pavements.
 
 - `photographs/`: the pictures
 - `photographs.csv`: their places and days, and what was found when somebody looked
@@ -134,7 +134,7 @@ def pictures(seed: int) -> list[Picture]:
     """Take all pictures, in the order of their names: four of each place, one a day."""
     laid = places(seed)
     shuffle = np.random.default_rng([seed, 2])
-    taken = []
+    taken: list[tuple[str, Place, int, NDArray[np.uint8], NDArray[np.bool_]]] = []
     for day in range(1, DAYS + 1):
         for place in shuffle.permutation(len(laid)):
             rng = np.random.default_rng([seed, 3, place, day])

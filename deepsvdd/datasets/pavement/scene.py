@@ -79,7 +79,9 @@ def places(seed: int) -> list[Place]:
     """
     odd = np.random.default_rng([seed, 0]).permutation(GRID**2)
     found = dict.fromkeys(range(GRID**2), "")
-    for kind, numbers in zip(KINDS, odd[: len(KINDS) * N_ODD].reshape(-1, N_ODD), strict=True):
+    for kind, numbers in zip(
+        KINDS, odd[: len(KINDS) * N_ODD].reshape(-1, N_ODD), strict=True
+    ):
         found |= dict.fromkeys(numbers.tolist(), kind)
     laid = []
     for number, kind in found.items():
