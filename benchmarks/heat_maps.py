@@ -1,13 +1,13 @@
 """Which heat maps find defects: ``python -m benchmarks.heat_maps OUTPUT``.
 
-Trains on one digit of MNIST, plants a defect of known place into each of 100 test
-images of that digit, and measures by a pixel-wise AUC how well a heat map tells the
-pixels that have changed from the others. The maps: FCDD's own; gradients and occlusion
-of Deep SVDD, as magnitudes and signed; and controls that have learned nothing: a random
-map, networks that were not trained, and the absolute differences to the mean training
-image and to the nearest one. Also how well scores tell images with defects from the
-same images without. Nothing is chosen by these numbers. Appends a line a class and seed
-to a file, and goes on where it stopped.
+Trains on one class of MNIST or Fashion-MNIST, plants a defect of known place into each
+of 100 test images of that class, and measures by a pixel-wise AUC how well a heat map
+tells the pixels that have changed from the others. The maps: FCDD's own; gradients and
+occlusion of Deep SVDD, as magnitudes and signed; and controls that have learned
+nothing: a random map, networks that were not trained, and the absolute differences to
+the mean training image and to the nearest one. Also how well scores tell images with
+defects from the same images without. Nothing is chosen by these numbers. Appends a line
+a data set, class and seed to a file, and goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from deepsvdd.core.recipes import shortened
 from deepsvdd.datasets.defects import KINDS, plant
 from deepsvdd.reproduction.provenance import provenance
 
+DATASETS = ("mnist", "fashion_mnist")
 CLASSES = (1, 3, 8)
 SEEDS = range(3)
 N_TRAIN, N_IMAGES = 2000, 100
@@ -37,18 +38,26 @@ Images = NDArray[Any]  # (n, 1, 28, 28), or (n, 28, 28)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parser("heat_maps", __doc__)
+    options.add_argument("--datasets", nargs="+", default=DATASETS)
     options.add_argument("--classes", type=int, nargs="+", default=CLASSES)
     options.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     options.add_argument("--n_train", type=int, default=N_TRAIN)
     given = options.parse_args(arguments)
     jobs = [
-        {"dataset": "mnist", "normal_class": digit, "seed": seed, "n_train": n}
-        for seed, digit, n in product(given.seeds, given.classes, [given.n_train])
+        {
+            "dataset": dataset,
+            "normal_class": label,
+            "seed": seed,
+            "n_train": given.n_train,
+        }
+        for dataset, seed, label in product(given.datasets, given.seeds, given.classes)
     ]
     origin = provenance(torch.device("cpu"))
     for job in tqdm(left(given.output, jobs), unit="class"):
         append(given.output, job | judged(**job) | {"provenance": origin})
-    summarise(read(given.output))
+    lines = read(given.output)
+    for dataset in dict.fromkeys(line["dataset"] for line in lines):
+        summarise(dataset, [line for line in lines if line["dataset"] == dataset])
 
 
 def judged(dataset: str, normal_class: int, seed: int, n_train: int) -> dict[str, Any]:
@@ -116,9 +125,10 @@ def nearest(images: Images, train: Images) -> Images:
     return train[torch.cdist(x, y).argmin(dim=1).numpy()]
 
 
-def summarise(lines: list[dict[str, Any]]) -> None:
+def summarise(dataset: str, lines: list[dict[str, Any]]) -> None:
     """Print the mean over classes, and the deviation over seeds, of each map."""
-    print("\npixel-wise AUC in %, mean over classes ± standard deviation over seeds")
+    print(f"\n{dataset}: pixel-wise AUC in %,")
+    print("mean over classes ± standard deviation over seeds")
     print(f"{'':26}" + "".join(f"{kind:>14}" for kind in KINDS))
     for name in lines[0]["pixel_auc"]:
         cells = []

@@ -12,7 +12,7 @@ room           holds
 ============== =====================================================================
 errors, files, what everything stands on: this package's errors, safe writing of
 version        files, the version
-datasets       data sets, images, traffic signs; the bundled MNIST
+datasets       data sets, images, traffic signs, a pavement; the bundled MNIST
 core           the method, to be read: preprocessing, networks, objectives, recipes,
                the loop, training, metrics, estimators, model files, plots
 core/_engine   what makes it fast: feeds, devices, processes, stacks, checkpoints

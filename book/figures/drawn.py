@@ -503,12 +503,13 @@ STOPS = (
     ("13  Promises", "PT"),
     ("14  Heat maps", ""),
     ("15  A few labels", "P"),
+    ("16  Your own data", "P"),
     ("Questions", "P"),
 )
 PARTS = {1: "theory", 5: "training", 10: "evaluation", 13: "beyond"}
 
 
-@drawing(556)
+@drawing(584)
 def paths(d):
     """The chapters, and three ways through them."""
     lines = {

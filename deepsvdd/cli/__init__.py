@@ -3,7 +3,8 @@
 Touch it to add an option (in the module of the command's name; of ``train`` also in its
 ``build_detector``, and in ``config`` if a recipe sets it) or a command (a module, and
 its name in ``COMMANDS``). Besides the commands ``train``, ``fit``, ``score``,
-``info``, ``export``, ``sweep``, ``report``, ``signs``, ``attack`` and ``adversarial``:
+``info``, ``export``, ``sweep``, ``report``, ``signs``, ``pavement``, ``attack`` and
+``adversarial``:
 
 ============= =======================================================================
 module        holds
@@ -37,7 +38,7 @@ from deepsvdd.version import __version__
 
 COMMANDS = (
     *("train", "fit", "score", "info", "export", "sweep", "report"),
-    *("signs", "attack", "adversarial"),
+    *("signs", "pavement", "attack", "adversarial"),
 )
 # Their messages tell the fix.
 TOLD = (

@@ -61,6 +61,12 @@ from deepsvdd.files import refuse_output_as_input, require_writable
     help="auto chooses by the shape of the data.",
 )
 @click.option(
+    "--widths",
+    metavar="N,N,…",
+    help="Sizes of the network's layers, if not its own: for vectors of each layer, "
+    "64,32; for images channels, then the representation's dimension, 16,8,64.",
+)
+@click.option(
     "--recipe", type=click.Choice(tuple(RECIPES)), default="fast", show_default=True
 )
 @click.option(
@@ -134,8 +140,11 @@ def command(input: Path, model: Path, **options: Any) -> None:
     reading = {name: options.pop(name) for name in ("size", "grey", "key", "stream")}
     left_out = LeftOut(options.pop("strict"), "files" if input.is_dir() else "samples")
     labels, held_out = options.pop("labels"), options.pop("calibrate")
+    widths = options.pop("widths")
+    widths = None if widths is None else shared.sizes(widths, "widths")
     detector = build(
         labels is not None,
+        widths=widths,
         random_state=options.pop("seed"),
         checkpoint_dir=folder if every else None,
         checkpoint_every=every or 1,
@@ -145,7 +154,7 @@ def command(input: Path, model: Path, **options: Any) -> None:
     detector.check_parameters()
     resolve_device(options["device"])
     given = read_labels(labels) if labels else None
-    source = open_source(input, options["network"], **reading)
+    source = open_source(input, options["network"], widths, **reading)
     require_writable(model)
     files = (*source.files, *source.left_out) if isinstance(source, ImageFolder) else ()
     others = [path for path in (labels, held_out) if path]
@@ -183,9 +192,13 @@ def build(supervised: bool, **options: Any) -> Any:
         where = "without fcdd" if supervised else "with --labels"
         raise ValueError(f"eta must go {where}; got {eta}: leave it out")
     if objective == MAPS:
-        network = options.pop("network")
+        network, widths = options.pop("network"), options.pop("widths")
         if network != "auto":
             raise ValueError(f"network must be auto with fcdd; got {network!r}")
+        if widths is not None:
+            raise ValueError(
+                f"widths must go without fcdd, whose network has its own; got {widths}"
+            )
         del options["objective"]
         return FCDD(contamination=options.pop("nu"), **options)
     if not supervised:
@@ -233,6 +246,7 @@ def joined(tables: list[Any]) -> Any:
 def open_source(
     path: Path,
     network: str,
+    widths: tuple[int, ...] | None,
     size: int | None,
     grey: bool,
     key: str | None,
@@ -249,7 +263,7 @@ def open_source(
         images = ImageFolder(path, 32 if size is None else size, grey=grey)
         with torch.device("meta"):  # refuses sizes, and takes no memory
             name = default_network(images.shape) if network == "auto" else network
-            build_autoencoder(name, images.shape)
+            build_autoencoder(name, images.shape, widths)
         return images
     if stream and path.suffix.lower() != ".npy":
         why = ", which is compressed" if path.suffix.lower() == ".npz" else ""

@@ -84,6 +84,14 @@ def whole_numbers(text: str, name: str) -> list[int]:
     return numbers
 
 
+def sizes(text: str, name: str) -> tuple[int, ...]:
+    """Read ``64,32``: whole numbers, for those to judge who know what they are for."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ValueError(f"{name} must be like 64,32 or 16,8,64; got {shown(text)}")
+    return tuple(map(_number, parts))
+
+
 def class_label(text: str) -> int | str:
     """Read a class, by its number or its name."""
     return _number(text) if text.isdecimal() else text

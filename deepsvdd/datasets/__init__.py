@@ -1,8 +1,9 @@
-"""Data sets: named ones, folders and arrays of your own, and drawn traffic signs.
+"""Data sets: named ones, folders and arrays of your own, drawn traffic signs.
 
 Touch it to add a data set (a row of the table in ``loading``, if torchvision has it) or
-a kind of image file (``images``, ``image_files``). MNIST itself, and its license, are
-in the folder ``bundled``; whoever replaces the file changes its SHA-256 in ``loading``.
+a kind of image file (``images``, ``image_files``). MNIST itself, three photographs, and
+their licenses are in the folder ``bundled``; whoever replaces MNIST's file changes its
+SHA-256 in ``loading``.
 
 ============ =======================================================================
 module       holds
@@ -15,6 +16,7 @@ samples      checks of the images that users pass
 defects      defects put into images, to judge heat maps and to train FCDD
 gtsrb        the file format of the traffic signs, read and written
 signs        a program that draws such signs, for those who cannot get the real ones
+pavement     a program that makes a disorderly folder of pictures, to practice on
 ============ =======================================================================
 
 Of the names below, ``deepsvdd`` has ``load_dataset``, ``one_vs_rest``, ``Dataset`` and

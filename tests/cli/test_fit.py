@@ -110,6 +110,37 @@ def test_bad_values_are_refused_before_anything_is_read(folder, tmp_path):
     )
 
 
+def test_a_network_of_other_widths(folder, images, tmp_path):
+    model = tmp_path / "m.safetensors"
+    words = ("--size", 28, "--grey", "--widths", "8,4,16", "--seed", 1)
+    run("fit", folder, model, *words, "--recipe", "quick")
+    fitted = DeepSVDD.load(model)
+    assert fitted.widths in ((8, 4, 16), [8, 4, 16])
+    assert fitted.represent(images[:2]).shape == (2, 16)
+    np.save(tmp_path / "v.npy", np.random.default_rng(0).normal(size=(80, 6)))
+    run("fit", tmp_path / "v.npy", model, "--widths", "12,5")
+    assert DeepSVDD.load(model).represent(np.zeros((1, 6))).shape == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--widths", "8;4"), "widths must be like 64,32 or 16,8,64; got '8;4'"),
+        (("--widths", "8,0,16"), "widths must be None or whole numbers from 1 on"),
+        (("--widths", "8,4,20"), "the representation's dimension, a multiple of 16"),
+        (("--widths", "4,4,4,4,4,16"), "widths must have a number of convolutions"),
+        (
+            ("--widths", "8,4,16", "--objective", "fcdd"),
+            "widths must go without fcdd, whose network has its own; got (8, 4, 16)",
+        ),
+    ],
+)
+def test_widths_that_no_network_has(words, message, folder, tmp_path):
+    output = run("fit", folder, tmp_path / "m", "--size", 28, *words, status=1)
+    assert message in " ".join(output.split())
+    assert not (tmp_path / "m").exists()
+
+
 # Large pictures ----------------------------------------------------------------------
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepsvdd.cli.options import class_label, whole_numbers
+from deepsvdd.cli.options import class_label, sizes, whole_numbers
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,17 @@ def test_lists_of_too_many_or_too_large_numbers(text):
         whole_numbers(text, "seeds")
     assert len(str(told.value)) < 200
     assert len(whole_numbers("0-9999", "seeds")) == 10_000
+
+
+def test_sizes_keep_their_order_and_may_be_equal():
+    assert sizes("16, 8,8,064", "widths") == (16, 8, 8, 64)
+
+
+@pytest.mark.parametrize("text", ["", "16,", "-1", "a", "1.5", "8-16", 5000 * "x"])
+def test_what_are_no_sizes(text):
+    with pytest.raises(ValueError, match="widths must be like 64,32 or 16,8") as told:
+        sizes(text, "widths")
+    assert len(str(told.value)) < 200
 
 
 def test_a_class_is_a_number_or_a_name():
