@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from deepsvdd.core.preprocessing import (
         global_contrast_normalization as global_contrast_normalization,
     )
+    from deepsvdd.core.pretraining import pretrain_autoencoder as pretrain_autoencoder
+    from deepsvdd.core.pretraining import pretrain_autoencoders as pretrain_autoencoders
     from deepsvdd.core.recipes import Phase as Phase
     from deepsvdd.core.recipes import Recipe as Recipe
     from deepsvdd.core.recipes import get_recipe as get_recipe
+    from deepsvdd.core.representations import represent as represent
     from deepsvdd.core.saved import load_detector as load_detector
     from deepsvdd.core.training import Hypersphere as Hypersphere
-    from deepsvdd.core.training import pretrain_autoencoder as pretrain_autoencoder
-    from deepsvdd.core.training import pretrain_autoencoders as pretrain_autoencoders
-    from deepsvdd.core.training import represent as represent
     from deepsvdd.core.training import train_hypersphere as train_hypersphere
     from deepsvdd.core.training import train_hyperspheres as train_hyperspheres
     from deepsvdd.datasets.images import ImageArray as ImageArray
@@ -101,12 +101,12 @@ _HOMES = {
     "load_dataset": "datasets.loading",
     "load_detector": "core.saved",
     "one_vs_rest": "datasets.splits",
-    "pretrain_autoencoder": "core.training",
-    "pretrain_autoencoders": "core.training",
+    "pretrain_autoencoder": "core.pretraining",
+    "pretrain_autoencoders": "core.pretraining",
     "process_group": "core._engine.distributed",
     "optimise": "core.loop",
     "read_image": "datasets.images",
-    "represent": "core.training",
+    "represent": "core.representations",
     "train_hypersphere": "core.training",
     "train_hyperspheres": "core.training",
 }

@@ -16,7 +16,9 @@ objectives     the loss functions, center, radius and score: the paper's equatio
 recipes        training settings, and the recipes with names
 loop           the one training loop: order of the samples, batches, Adam, schedules
 moments        mean and spread of representations that come in batches
-training       pretraining; training of all objectives; the hypersphere that results
+representations  networks applied to data: φ(x), its mean, its distances to c
+training       training of all objectives; the hypersphere that results
+pretraining    autoencoders, whose encoders become networks φ
 collapse       the check whether training has collapsed
 trainer        builds, initializes, pretrains and trains the networks of a detector
 metrics        AUC, average precision, false alarms, intervals

@@ -41,6 +41,7 @@ from deepsvdd.core.recipes import (
     settings_by_name,
     with_settings,
 )
+from deepsvdd.core.representations import SCORING_BATCH, represent
 from deepsvdd.core.scoring import (
     check_scores,
     check_threshold,
@@ -49,7 +50,7 @@ from deepsvdd.core.scoring import (
     threshold_between,
 )
 from deepsvdd.core.trainer import OTHER_START, Trainer, recipe_for, seeds_of
-from deepsvdd.core.training import SCORING_BATCH, Hypersphere, represent
+from deepsvdd.core.training import Hypersphere
 
 if TYPE_CHECKING:
     from typing_extensions import Self

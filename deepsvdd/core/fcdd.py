@@ -21,8 +21,9 @@ from deepsvdd.core.known import Known
 from deepsvdd.core.networks import MAP_NETWORK
 from deepsvdd.core.objectives import pseudo_huber
 from deepsvdd.core.recipes import Recipe
+from deepsvdd.core.representations import represent
 from deepsvdd.core.trainer import seeds_of
-from deepsvdd.core.training import MAPS, represent
+from deepsvdd.core.training import MAPS
 from deepsvdd.datasets.defects import Confetti
 
 

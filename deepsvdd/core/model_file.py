@@ -31,7 +31,8 @@ from deepsvdd.core.model_schema import (
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Recipe
-from deepsvdd.core.training import Hypersphere, represent
+from deepsvdd.core.representations import represent
+from deepsvdd.core.training import Hypersphere
 from deepsvdd.errors import ModelFileError, reason_of
 from deepsvdd.version import __version__
 

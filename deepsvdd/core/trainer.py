@@ -34,10 +34,10 @@ from deepsvdd.core.architecture import (
 )
 from deepsvdd.core.known import NOTHING, Known
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
+from deepsvdd.core.pretraining import pretrain_autoencoders
 from deepsvdd.core.recipes import Recipe, Variant, resolved
 from deepsvdd.core.training import (
     Hypersphere,
-    pretrain_autoencoders,
     train_hyperspheres,
     without_anomalies,
 )

@@ -215,8 +215,8 @@ def make_baseline(name: str, **parameters: Any) -> Baseline:
     Parameters
     ----------
     name : {"ocsvm", "ocsvm-paper", "kde", "iforest", "pca"}
-        The sixth, DCAE, is :func:`~deepsvdd.core.training.reconstruction_scores` of a
-        pretrained autoencoder.
+        The sixth, DCAE, is a pretrained autoencoder's
+        :func:`~deepsvdd.core.pretraining.reconstruction_scores`.
     **parameters
         As in :class:`~deepsvdd.reproduction.shallow.Baseline`; ``nu`` for "ocsvm".
 

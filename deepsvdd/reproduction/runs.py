@@ -21,12 +21,11 @@ from deepsvdd.core.evaluation import untrained_spheres
 from deepsvdd.core.metrics import average_precision, roc_auc
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.pretraining import pretrain_autoencoders, reconstruction_scores
 from deepsvdd.core.recipes import Recipe
 from deepsvdd.core.training import (
     OBJECTIVES,
     Hypersphere,
-    pretrain_autoencoders,
-    reconstruction_scores,
     train_hyperspheres,
 )
 from deepsvdd.datasets import (
