@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from deepsvdd.core.recipes import Recipe as Recipe
     from deepsvdd.core.recipes import get_recipe as get_recipe
     from deepsvdd.core.representations import represent as represent
-    from deepsvdd.core.saved import load_detector as load_detector
     from deepsvdd.core.training import Hypersphere as Hypersphere
     from deepsvdd.core.training import train_hypersphere as train_hypersphere
     from deepsvdd.core.training import train_hyperspheres as train_hyperspheres
@@ -69,6 +68,7 @@ if TYPE_CHECKING:
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
     from deepsvdd.errors import UnreadableImageError as UnreadableImageError
     from deepsvdd.errors import UnscorableError as UnscorableError
+    from deepsvdd.successors.saved import load_detector as load_detector
 
 _HOMES = {
     "ArchitectureError": "errors",
@@ -99,7 +99,7 @@ _HOMES = {
     "get_recipe": "core.recipes",
     "global_contrast_normalization": "core.preprocessing",
     "load_dataset": "datasets.loading",
-    "load_detector": "core.saved",
+    "load_detector": "successors.saved",
     "one_vs_rest": "datasets.splits",
     "pretrain_autoencoder": "core.pretraining",
     "pretrain_autoencoders": "core.pretraining",

@@ -38,7 +38,6 @@ detector       what all estimators share
 estimator      ``DeepSVDD``, scikit-learn's way to use all this
 deep_sad       ``DeepSAD``, the same with labels
 fcdd           ``FCDD``, whose representation is a map of the image
-saved          model files of any estimator
 evaluation     a detector's test results, and the control that was never trained
 plots          pictures of images, scores, training and representations
 ============== =====================================================================

@@ -7,7 +7,7 @@ Training, scoring, the threshold, checks and model files; what calibration adds 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,7 +31,7 @@ from deepsvdd.core.fingerprints import Watched, hashes_of
 from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.known import Known, check_labels, check_weights
 from deepsvdd.core.model_file import read_detector, write_detector
-from deepsvdd.core.networks import check_network, default_network
+from deepsvdd.core.networks import NETWORKS, check_network, default_network
 from deepsvdd.core.onnx_file import write_onnx
 from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
 from deepsvdd.core.recipes import (
@@ -63,9 +63,15 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
     ----------
     kind : str
         Name of the estimator in model files.
+    required : tuple of str
+        Parameters that every model file has; others may be younger than the file.
+    networks : tuple of str
+        Names that its parameter ``network`` may have.
     """
 
     kind: ClassVar[str]
+    required: ClassVar[tuple[str, ...]] = ("network", "recipe")
+    networks: ClassVar[tuple[str, ...]] = NETWORKS
     network: str | nn.Module
     widths: Sequence[int] | None
     recipe: str | Recipe | Variant
@@ -130,14 +136,48 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
             (seed, starts[index] if index < len(starts) else None)
             for index, seed in enumerate(seeds_of(self.random_state, self.n_members))
         ]
-        at_once = len(jobs) if trains_at_once(device) else 1
+        self.members_ = self._train(feed, jobs, known)
+        self._set_threshold(samples, known)
+
+    def _train(
+        self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]], known: Known
+    ) -> list[Hypersphere]:
+        """Train the networks of some seeds, and from earlier ones, where there are."""
+        at_once = len(jobs) if trains_at_once(feed.device) else 1
         trainer = Trainer.of(self)
-        self.members_ = [
+        return [
             member
             for first in range(0, len(jobs), at_once)
             for member in trainer.fit(feed, jobs[first : first + at_once], known)
         ]
-        self._set_threshold(samples, known)
+
+    @classmethod
+    def around(
+        cls,
+        encoder: nn.Module,
+        parameters: Mapping[str, Any],
+        input_shape: tuple[int, ...],
+        seed: int = 0,
+    ) -> nn.Module:
+        """Put what the class adds around a network, freshly initialized.
+
+        Parameters
+        ----------
+        encoder : Module
+            Maps samples to vectors.
+        parameters : mapping
+            The estimator's.
+        input_shape : (c, h, w) or (d,)
+            Of one sample.
+        seed : int
+            Of what is drawn.
+
+        Returns
+        -------
+        Module
+            φ, of which the score is ‖φ(x) − c‖²; here the encoder itself.
+        """
+        return encoder
 
     def _note(self, known: Known, n: int) -> None:
         """Note what was known of n samples, if the class has labels."""
@@ -403,6 +443,9 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
         """
         check_parameters(self)
 
+    def check_own(self) -> None:
+        """Check the parameters that this class has beside the common ones."""
+
     def _network_name(self) -> str:
         if isinstance(self.network, nn.Module):
             return "custom"
@@ -542,18 +585,22 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
         ValueError
             If a network is given for a model with one of the package's own.
         """
-        defaults = {cls.kind: cls().get_params(deep=False)}
         _, parameters, fitted = read_detector(
-            path, network, resolve_device(device), defaults
+            path, network, resolve_device(device), {cls.kind: cls}
         )
         return cls._of(parameters, fitted, device)
+
+    @classmethod
+    def with_parameters(cls, parameters: Mapping[str, Any]) -> Self:
+        """Make one with the parameters of a model file."""
+        return cls(**parameters)
 
     @classmethod
     def _of(
         cls, parameters: dict[str, Any], fitted: dict[str, Any], device: str
     ) -> Self:
         """Put an estimator together from what its file holds."""
-        detector = cls(**parameters).set_params(device=device)
+        detector = cls.with_parameters(parameters).set_params(device=device)
         detector.__dict__.update(fitted)
         return detector
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -16,15 +17,17 @@ from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core.detector import Detector, chosen
 from deepsvdd.core.explained import METHODS
 from deepsvdd.core.fcn import enlarged
-from deepsvdd.core.input_checks import Samples
+from deepsvdd.core.input_checks import Samples, is_one_of
 from deepsvdd.core.known import Known
 from deepsvdd.core.networks import MAP_NETWORK
 from deepsvdd.core.objectives import pseudo_huber
-from deepsvdd.core.recipes import Recipe
+from deepsvdd.core.recipes import Recipe, require
 from deepsvdd.core.representations import represent
 from deepsvdd.core.trainer import seeds_of
 from deepsvdd.core.training import MAPS
 from deepsvdd.datasets.defects import Confetti
+
+OUTLIERS = ("confetti", "known")
 
 
 class FCDD(Detector):
@@ -105,6 +108,8 @@ class FCDD(Detector):
     """
 
     kind = "FCDD"
+    required = ("network", "outliers", "recipe")
+    networks = (MAP_NETWORK,)
     network = MAP_NETWORK
     widths = None  # those of the network
     objective = MAPS
@@ -223,6 +228,10 @@ class FCDD(Detector):
             return enlarged(self._maps(x), self.input_shape_[1:])
         return super()._explained(x, method, baseline, window, signed)
 
+    def check_own(self) -> None:
+        """Check where outliers come from."""
+        require("outliers", is_one_of(self.outliers, OUTLIERS), OUTLIERS, self)
+
     def _note(self, known: Known, n: int) -> None:
         self.label_counts_ = known.counts_by_name(n)
         if self.outliers == "known" and not self.label_counts_["anomaly"]:
@@ -254,8 +263,6 @@ class FCDD(Detector):
         return ConcatDataset([samples, made]), known
 
     @classmethod
-    def _of(
-        cls, parameters: dict[str, Any], fitted: dict[str, Any], device: str
-    ) -> FCDD:
-        own = {name: value for name, value in parameters.items() if name != "network"}
-        return super()._of(own, fitted, device)
+    def with_parameters(cls, parameters: Mapping[str, Any]) -> FCDD:
+        """Make one with the parameters of a model file, which names the network."""
+        return cls(**{k: v for k, v in parameters.items() if k != "network"})

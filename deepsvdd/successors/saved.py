@@ -55,7 +55,7 @@ def load_detector(
     """
     with usual_modes():
         kind, parameters, fitted = read_detector(
-            path, network, resolve_device(device), _defaults()
+            path, network, resolve_device(device), CLASSES
         )
         return CLASSES[kind]._of(parameters, fitted, device)
 
@@ -70,8 +70,4 @@ def model_contents(
     FileNotFoundError, ModelFileError
         As :func:`load_detector` does.
     """
-    return read_contents(path, _defaults())
-
-
-def _defaults() -> dict[str, dict[str, Any]]:
-    return {name: each().get_params(deep=False) for name, each in CLASSES.items()}
+    return read_contents(path, CLASSES)
