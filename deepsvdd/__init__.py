@@ -16,6 +16,7 @@ datasets       data sets, images, traffic signs; the bundled MNIST
 core           the method, to be read: preprocessing, networks, objectives, recipes,
                the loop, training, metrics, estimators, model files, plots
 core/_engine   what makes it fast: feeds, devices, processes, stacks, checkpoints
+successors     later methods: GEOM, GOAD, DROCC, HSC; model files of any estimator
 reproduction   the paper's tables: sweeps, baselines, results, reports
 adversarial    the paper's stop signs: classifier, attacks, experiment
 cli            the command ``deepsvdd``, a module a subcommand
@@ -68,18 +69,26 @@ if TYPE_CHECKING:
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
     from deepsvdd.errors import UnreadableImageError as UnreadableImageError
     from deepsvdd.errors import UnscorableError as UnscorableError
+    from deepsvdd.successors.classified import GEOM as GEOM
+    from deepsvdd.successors.clustered import GOAD as GOAD
+    from deepsvdd.successors.exposed import HSC as HSC
     from deepsvdd.successors.saved import load_detector as load_detector
+    from deepsvdd.successors.surrounded import DROCC as DROCC
 
 _HOMES = {
     "ArchitectureError": "errors",
     "Autoencoder": "core.networks",
     "CollapseWarning": "errors",
+    "DROCC": "successors.surrounded",
     "DataUnavailableError": "errors",
     "Dataset": "datasets.splits",
     "DeepSAD": "core.deep_sad",
     "DeepSVDD": "core.estimator",
     "FCDD": "core.fcdd",
     "FewSamplesWarning": "errors",
+    "GEOM": "successors.classified",
+    "GOAD": "successors.clustered",
+    "HSC": "successors.exposed",
     "Hypersphere": "core.training",
     "ImageArray": "datasets.images",
     "ImageFolder": "datasets.images",
@@ -119,7 +128,7 @@ _MODULES = {
         *("metrics", "evaluation", "estimator", "conformal", "plots"),
     )
 }
-_ROOMS = ("datasets", "core", "reproduction", "adversarial")
+_ROOMS = ("datasets", "core", "successors", "reproduction", "adversarial")
 
 
 def __getattr__(name: str) -> Any:

@@ -121,7 +121,7 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
         samples, known = counted(samples, y, sample_weight)
         n: int = len(samples)  # type: ignore[arg-type]
         self._note(known, n)
-        self.recipe_ = recipe_for(self.recipe, self.network_, n, self.n_members)
+        self.recipe_ = self._recipe(n)
         samples, known = self._beside_outliers(samples, known)
         # Networks that are kept know one scale: that of their extrema.
         kept = getattr(self, "preprocessor_", None) if starts else None
@@ -178,6 +178,10 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
             φ, of which the score is ‖φ(x) − c‖²; here the encoder itself.
         """
         return encoder
+
+    def _recipe(self, n: int) -> Recipe:
+        """Suit the recipe to network and number of samples."""
+        return recipe_for(self.recipe, self.network_, n, self.n_members)
 
     def _note(self, known: Known, n: int) -> None:
         """Note what was known of n samples, if the class has labels."""

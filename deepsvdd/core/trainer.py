@@ -129,8 +129,8 @@ class Trainer:
         """Pretrain and train the networks of some seeds, all at once.
 
         Everything is drawn from generators of its own; only layers of a user's own
-        module may draw from torch's global one, which begins at the first seed for
-        them, and then is as it was.
+        module, and DROCC, draw from torch's global one, which begins at the first seed
+        for them, and then is as it was.
 
         Parameters
         ----------
@@ -149,6 +149,7 @@ class Trainer:
         seeds = [seed for seed, _ in jobs]
         # A checkpoint brings the global generator's state along.
         shared = isinstance(self.network, nn.Module) or self.checkpoint_dir is not None
+        shared = shared or getattr(self.objective, "draws", False)
         known = known.to(feed.device)
         normal, weights = without_anomalies(feed, known.labels, known.weights)
         with global_seed(seeds[0], feed.device) if shared else nullcontext():

@@ -54,11 +54,17 @@ class Objective:
         or None to the batch's mean loss (); for a stack, with an axis more, to (M,).
     learns_from_outliers : bool
         Whether labels must name some (−1).
+    draws : bool
+        Whether it draws from torch's global generator.
+    settings : tuple
+        What else the loss depends on, by which checkpoints are known again.
     """
 
     name: str
-    loss: Callable[..., Tensor]
+    loss: Callable[..., Tensor] = field(repr=False)
     learns_from_outliers: bool = False
+    draws: bool = False
+    settings: tuple[Any, ...] = ()
 
 
 @dataclass
@@ -331,12 +337,14 @@ def without_anomalies(
 
 
 def settle_all(encoders: Sequence[nn.Module], feed: Feed) -> None:
-    """Measure the statistics of normed layers of vectors on the training data."""
+    """Measure on the training data what networks keep of it beside their weights."""
     rows = torch.arange(min(len(feed), SETTLING))
     for encoder, own in zip(encoders, feed.members(len(encoders)), strict=True):
         if vector_norms(encoder):  # else nothing need be read
             (batch,) = own.read([rows])
             settle(encoder, batch)
+        if hasattr(encoder, "measure"):  # as GOAD's, for its centers
+            encoder.measure(own)
 
 
 def centers_of(
