@@ -33,10 +33,12 @@ onnx_file      a detector as an ONNX file, to score elsewhere
 model_tar      the authors' own model files, read
 calibrated     what calibration adds to a detector
 explanations   occlusion and integrated gradients of any score
+stored         what model files and export add to a detector
 explained      what explanations add to a detector: heat maps, contributions
 detector       what all estimators share
 estimator      ``DeepSVDD``, scikit-learn's way to use all this
 deep_sad       ``DeepSAD``, the same with labels
+outliers       outliers to learn from: known, or confetti
 fcdd           ``FCDD``, whose representation is a map of the image
 evaluation     a detector's test results, and the control that was never trained
 plots          pictures of images, scores, training and representations

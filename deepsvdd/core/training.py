@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -238,8 +239,11 @@ def train_hyperspheres(
     -------
     list of M Hypersphere
     """
-    other = objective if isinstance(objective, Objective) else None
-    name = objective if other is None else other.name
+    other = None
+    if isinstance(objective, Objective):
+        other, name = objective, objective.name
+    else:
+        name = objective
     if other is None and name not in (known := (*OBJECTIVES, MAPS)):
         raise ValueError(f"objective must be one of {known}; got {name!r}")
     if not 0 < nu <= 1:
@@ -344,7 +348,7 @@ def settle_all(encoders: Sequence[nn.Module], feed: Feed) -> None:
             (batch,) = own.read([rows])
             settle(encoder, batch)
         if hasattr(encoder, "measure"):  # as GOAD's, for its centers
-            encoder.measure(own)
+            encoder.measure(own)  # type: ignore[operator]
 
 
 def centers_of(

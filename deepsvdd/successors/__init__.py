@@ -15,7 +15,6 @@ surrounded       normal samples against those that gradient ascent finds around 
                  (:class:`DROCC`)
 exposed          the hypersphere classifier, against outliers of another data set
                  (:class:`HSC`)
-settings         their recipes, and the rule that they were chosen by
 base             what the five share
 saved            model files of any estimator
 ================ =================================================================

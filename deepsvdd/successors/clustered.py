@@ -35,6 +35,9 @@ class Clusters(nn.Module):
         K of them.
     """
 
+    transformations: Geometric | Linear
+    centers: Tensor
+
     def __init__(
         self, encoder: nn.Module, width: int, transformations: Geometric | Linear
     ) -> None:

@@ -23,6 +23,7 @@ from deepsvdd.core.training import Hypersphere, Objective
 from deepsvdd.successors.base import Successor, drawing, root, width_of
 
 RULE_ROWS = 1000  # samples whose nearest neighbors tell the radius
+STEP = 0.5  # of r
 TINY = 1e-12
 
 
@@ -92,8 +93,8 @@ def worst(
 ) -> Tensor:
     """Find what to add to samples (b, ...) so that they still pass for normal.
 
-    From a random direction, each step goes a tenth of r against the loss's gradient,
-    and back between the two spheres.
+    From a random direction, each step goes half of r up the gradient of the anomalies'
+    cross-entropy, and back between the two spheres.
     """
     first = c.ndim - 1  # axes before those of one sample: (b, ...) or (M, b, ...)
     change = onto_shell(torch.randn_like(batch), radius, gamma, first)
@@ -104,7 +105,7 @@ def worst(
             loss = fcdd_loss(d2, -torch.ones_like(d2))
             (gradient,) = torch.autograd.grad(loss.sum(), change)
         norm = lengths(gradient, first) + TINY
-        change = change.detach() + radius / 10 * gradient / norm
+        change = change.detach() + STEP * radius * gradient / norm
         change = onto_shell(change, radius, gamma, first)
     return change.detach()
 
@@ -122,17 +123,19 @@ def onto_shell(change: Tensor, radius: float, gamma: float, first: int) -> Tenso
 
 
 def usual_gap(feed: Feed) -> float:
-    """Find the median distance from a sample to its nearest neighbor.
+    """Find the median distance from a sample to the nearest other; 0 if there is none.
 
     The rule for DROCC's radius, which sees training samples only: what is farther from
-    a normal sample than normal samples are from each other counts as anomalous.
+    a normal sample than normal samples are from each other counts as anomalous. Copies
+    of a sample are no others.
     """
     rows = torch.arange(min(len(feed), RULE_ROWS))
     (x,) = feed.read([rows])
     x = x.flatten(1).double()
     apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
-    apart.fill_diagonal_(torch.inf)
-    return apart.amin(dim=1).median().item()
+    gaps = apart.masked_fill(apart == 0, torch.inf).amin(dim=1)
+    gaps = gaps[gaps.isfinite()]
+    return gaps.median().item() if len(gaps) else 0.0
 
 
 class DROCC(Successor):
@@ -257,7 +260,7 @@ class DROCC(Successor):
         require("n_steps", valid, "a whole number from 0 on", self)
 
     @property
-    def objective(self) -> Objective:
+    def objective(self) -> Objective:  # type: ignore[override]
         """The loss, with the radius that was found or given."""
 
         def loss(
@@ -272,7 +275,9 @@ class DROCC(Successor):
             )
 
         settings = (self.radius_, self.gamma, self.mu, self.n_steps)
-        return Objective(f"DROCC, r = {self.radius_:.4g}", loss, draws=True, settings=settings)
+        return Objective(
+            f"DROCC, r = {self.radius_:.4g}", loss, draws=True, settings=settings
+        )
 
     def _train(
         self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]], known: Known
@@ -280,8 +285,8 @@ class DROCC(Successor):
         self.radius_ = usual_gap(feed) if self.radius == "auto" else float(self.radius)
         if not self.radius_:
             raise ValueError(
-                "radius must be given for training data of which most samples are "
-                "equal to another; got 'auto', which makes it 0"
+                f"radius must be given for training data whose first {RULE_ROWS} "
+                "samples are equal; got 'auto', which makes it 0"
             )
         return super()._train(feed, jobs, known)
 

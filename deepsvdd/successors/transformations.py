@@ -35,11 +35,12 @@ class Geometric(nn.Module):
 
     def __init__(self, kind: str) -> None:
         super().__init__()
-        self.changes = {
-            "rotations": [unchanged],
-            "rotations+shifts": [unchanged, *SHIFTS],
-            "rotations+flips": [unchanged, flipped],
-        }[kind]
+        before: dict[str, list[Callable[[Tensor], Tensor]]] = {
+            "rotations": [],
+            "rotations+shifts": SHIFTS,
+            "rotations+flips": [flipped],
+        }
+        self.changes = [unchanged, *before[kind]]
 
     def __len__(self) -> int:
         """Count the transformations."""
@@ -98,6 +99,8 @@ class Linear(nn.Module):
     dimension of its own, here to that of the vectors, divided by √D so that lengths
     stay about what they are.
     """
+
+    maps: Tensor
 
     def __init__(self, n_features: int, n_maps: int = N_LINEAR) -> None:
         super().__init__()
