@@ -2,7 +2,8 @@
 
 Each is a network φ, a loss that a page can show, and the score ‖φ(x) − c‖², so that
 training loop, ensembles, threshold, p-values, heat maps, model files and export are
-those of Deep SVDD. What differs is how φ is made:
+those of Deep SVDD. Touch it to try another of them, or one of your own. What differs is
+how φ is made:
 
 ================ =================================================================
 module           holds
