@@ -28,8 +28,9 @@ from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.networks import Autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.pretraining import pretrain_autoencoder
 from deepsvdd.core.recipes import Phase, Recipe
-from deepsvdd.core.training import pretrain_autoencoder, train_hypersphere
+from deepsvdd.core.training import train_hypersphere
 from deepsvdd.reproduction.provenance import provenance
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
 

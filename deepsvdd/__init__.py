@@ -16,6 +16,7 @@ datasets       data sets, images, traffic signs, a pavement; the bundled MNIST
 core           the method, to be read: preprocessing, networks, objectives, recipes,
                the loop, training, metrics, estimators, model files, plots
 core/_engine   what makes it fast: feeds, devices, processes, stacks, checkpoints
+successors     later methods: GEOM, GOAD, DROCC, HSC; model files of any estimator
 reproduction   the paper's tables: sweeps, baselines, results, reports
 adversarial    the paper's stop signs: classifier, attacks, experiment
 cli            the command ``deepsvdd``, a module a subcommand
@@ -41,14 +42,13 @@ if TYPE_CHECKING:
     from deepsvdd.core.preprocessing import (
         global_contrast_normalization as global_contrast_normalization,
     )
+    from deepsvdd.core.pretraining import pretrain_autoencoder as pretrain_autoencoder
+    from deepsvdd.core.pretraining import pretrain_autoencoders as pretrain_autoencoders
     from deepsvdd.core.recipes import Phase as Phase
     from deepsvdd.core.recipes import Recipe as Recipe
     from deepsvdd.core.recipes import get_recipe as get_recipe
-    from deepsvdd.core.saved import load_detector as load_detector
+    from deepsvdd.core.representations import represent as represent
     from deepsvdd.core.training import Hypersphere as Hypersphere
-    from deepsvdd.core.training import pretrain_autoencoder as pretrain_autoencoder
-    from deepsvdd.core.training import pretrain_autoencoders as pretrain_autoencoders
-    from deepsvdd.core.training import represent as represent
     from deepsvdd.core.training import train_hypersphere as train_hypersphere
     from deepsvdd.core.training import train_hyperspheres as train_hyperspheres
     from deepsvdd.datasets.images import ImageArray as ImageArray
@@ -69,17 +69,26 @@ if TYPE_CHECKING:
     from deepsvdd.errors import TrainingDivergedError as TrainingDivergedError
     from deepsvdd.errors import UnreadableImageError as UnreadableImageError
     from deepsvdd.errors import UnscorableError as UnscorableError
+    from deepsvdd.successors.classified import GEOM as GEOM
+    from deepsvdd.successors.clustered import GOAD as GOAD
+    from deepsvdd.successors.exposed import HSC as HSC
+    from deepsvdd.successors.saved import load_detector as load_detector
+    from deepsvdd.successors.surrounded import DROCC as DROCC
 
 _HOMES = {
     "ArchitectureError": "errors",
     "Autoencoder": "core.networks",
     "CollapseWarning": "errors",
+    "DROCC": "successors.surrounded",
     "DataUnavailableError": "errors",
     "Dataset": "datasets.splits",
     "DeepSAD": "core.deep_sad",
     "DeepSVDD": "core.estimator",
     "FCDD": "core.fcdd",
     "FewSamplesWarning": "errors",
+    "GEOM": "successors.classified",
+    "GOAD": "successors.clustered",
+    "HSC": "successors.exposed",
     "Hypersphere": "core.training",
     "ImageArray": "datasets.images",
     "ImageFolder": "datasets.images",
@@ -99,14 +108,14 @@ _HOMES = {
     "get_recipe": "core.recipes",
     "global_contrast_normalization": "core.preprocessing",
     "load_dataset": "datasets.loading",
-    "load_detector": "core.saved",
+    "load_detector": "successors.saved",
     "one_vs_rest": "datasets.splits",
-    "pretrain_autoencoder": "core.training",
-    "pretrain_autoencoders": "core.training",
+    "pretrain_autoencoder": "core.pretraining",
+    "pretrain_autoencoders": "core.pretraining",
     "process_group": "core._engine.distributed",
     "optimise": "core.loop",
     "read_image": "datasets.images",
-    "represent": "core.training",
+    "represent": "core.representations",
     "train_hypersphere": "core.training",
     "train_hyperspheres": "core.training",
 }
@@ -119,7 +128,7 @@ _MODULES = {
         *("metrics", "evaluation", "estimator", "conformal", "plots"),
     )
 }
-_ROOMS = ("datasets", "core", "reproduction", "adversarial")
+_ROOMS = ("datasets", "core", "successors", "reproduction", "adversarial")
 
 
 def __getattr__(name: str) -> Any:

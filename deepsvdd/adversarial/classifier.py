@@ -14,7 +14,7 @@ from deepsvdd.core._engine.isolation import drawn_from
 from deepsvdd.core._engine.model_format import read_model, write_model
 from deepsvdd.core.loop import optimise
 from deepsvdd.core.recipes import Phase
-from deepsvdd.core.training import represent
+from deepsvdd.core.representations import represent
 from deepsvdd.datasets import Dataset
 
 N_STEPS = 1000  # of training, whatever the number of images, at least 2 epochs

@@ -9,8 +9,8 @@ import click
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.config import stored_settings
 from deepsvdd.core.onnx_file import INPUT, OUTPUTS
-from deepsvdd.core.saved import load_detector
 from deepsvdd.files import refuse_output_as_input, require_writable
+from deepsvdd.successors.saved import load_detector
 
 RUN = ("dataset_name", "normal_class")
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from deepsvdd.core.model_schema import TRAINED_ON
-from deepsvdd.core.saved import model_contents
+from deepsvdd.successors.saved import model_contents
 
 
 @click.command(name="info", short_help="Show what a model file holds.")

@@ -17,7 +17,6 @@ from deepsvdd.cli.inputs import Batch, input_files, kind_of, read_batches
 from deepsvdd.cli.left_out import LeftOut, strict, warn
 from deepsvdd.core.conformal import conformal_p_values
 from deepsvdd.core.detector import Detector
-from deepsvdd.core.saved import load_detector
 from deepsvdd.errors import UnscorableError
 from deepsvdd.files import (
     growing_text,
@@ -25,6 +24,7 @@ from deepsvdd.files import (
     refuse_output_as_input,
     require_writable,
 )
+from deepsvdd.successors.saved import load_detector
 
 UNSCORED = "unscored"  # the label of what has no score
 

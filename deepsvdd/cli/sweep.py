@@ -18,6 +18,7 @@ from deepsvdd.datasets import DATASETS, dataset_file
 from deepsvdd.errors import reason_of
 from deepsvdd.files import refuse_output_as_input, require_writable
 from deepsvdd.reproduction.executors import EXECUTORS, run_locally, run_on_ray
+from deepsvdd.reproduction.later import LATER_FORMS
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
 from deepsvdd.reproduction.sweeps import lost_scores, sweep
 from deepsvdd.reproduction.tasks import (
@@ -80,8 +81,8 @@ class Method(click.ParamType):
     default=("one-class", "soft-boundary"),
     show_default=True,
     help=f"{', '.join(METHODS)}; with K labeled anomalies of one other class, "
-    "deep-sad:K and classifier:K. Repeat for several; those that train networks share "
-    "the pretraining.",
+    f"deep-sad:K and classifier:K; later methods: {LATER_FORMS}. Repeat for several; "
+    "those around Deep SVDD share the pretraining.",
 )
 @click.option(
     "--recipe",

@@ -16,7 +16,9 @@ objectives     the loss functions, center, radius and score: the paper's equatio
 recipes        training settings, and the recipes with names
 loop           the one training loop: order of the samples, batches, Adam, schedules
 moments        mean and spread of representations that come in batches
-training       pretraining; training of all objectives; the hypersphere that results
+representations  networks applied to data: φ(x), its mean, its distances to c
+training       training of all objectives; the hypersphere that results
+pretraining    autoencoders, whose encoders become networks φ
 collapse       the check whether training has collapsed
 trainer        builds, initializes, pretrains and trains the networks of a detector
 metrics        AUC, average precision, false alarms, intervals
@@ -31,12 +33,13 @@ onnx_file      a detector as an ONNX file, to score elsewhere
 model_tar      the authors' own model files, read
 calibrated     what calibration adds to a detector
 explanations   occlusion and integrated gradients of any score
+stored         what model files and export add to a detector
 explained      what explanations add to a detector: heat maps, contributions
 detector       what all estimators share
 estimator      ``DeepSVDD``, scikit-learn's way to use all this
 deep_sad       ``DeepSAD``, the same with labels
+outliers       outliers to learn from: known, or confetti
 fcdd           ``FCDD``, whose representation is a map of the image
-saved          model files of any estimator
 evaluation     a detector's test results, and the control that was never trained
 plots          pictures of images, scores, training and representations
 ============== =====================================================================

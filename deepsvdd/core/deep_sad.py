@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from os import PathLike
 from typing import Any
@@ -12,8 +13,13 @@ from torch import nn
 
 from deepsvdd.core.detector import Detector
 from deepsvdd.core.input_checks import Samples
-from deepsvdd.core.known import Known, weight_of_label
-from deepsvdd.core.recipes import Recipe, Variant
+from deepsvdd.core.known import (
+    LABEL_WEIGHTS,
+    Known,
+    is_label_weight,
+    weight_of_label,
+)
+from deepsvdd.core.recipes import Recipe, Variant, is_number, require
 
 
 class DeepSAD(Detector):
@@ -112,6 +118,7 @@ class DeepSAD(Detector):
     """
 
     kind = "DeepSAD"
+    required = ("network", "eta", "eps", "recipe")
 
     def __init__(
         self,
@@ -198,6 +205,12 @@ class DeepSAD(Detector):
         scikit-learn's own version would not pass the labels on to :meth:`fit`.
         """
         return self.fit(X, y, **kwargs).predict(X)
+
+    def check_own(self) -> None:
+        """Check η and ε."""
+        require("eta", is_label_weight(self.eta), LABEL_WEIGHTS, self)
+        valid = is_number(self.eps) and 0 < self.eps < math.inf
+        require("eps", valid, "a positive number", self)
 
     def _note(self, known: Known, n: int) -> None:
         self.label_counts_ = known.counts_by_name(n)

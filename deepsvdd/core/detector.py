@@ -1,14 +1,14 @@
 """What the detectors share: all but their parameters.
 
-Training, scoring, the threshold, checks and model files; what calibration adds is in
-:mod:`deepsvdd.core.calibrated`, what explanations do in :mod:`deepsvdd.core.explained`.
+Training, scoring, the threshold and checks; what calibration adds is in
+:mod:`deepsvdd.core.calibrated`, what explanations do in :mod:`deepsvdd.core.explained`,
+what model files and export do in :mod:`deepsvdd.core.stored`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from os import PathLike
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deepsvdd.core._engine.devices import channels_last, resolve_device
-from deepsvdd.core._engine.distributed import gathered, rank, share
+from deepsvdd.core._engine.distributed import gathered, share
 from deepsvdd.core._engine.feeds import Feed, InMemory, Stream, some_images
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core._engine.portable import PortableState
@@ -30,9 +30,7 @@ from deepsvdd.core.explained import Explained
 from deepsvdd.core.fingerprints import Watched, hashes_of
 from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.known import Known, check_labels, check_weights
-from deepsvdd.core.model_file import read_detector, write_detector
-from deepsvdd.core.networks import check_network, default_network
-from deepsvdd.core.onnx_file import write_onnx
+from deepsvdd.core.networks import NETWORKS, check_network, default_network
 from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
 from deepsvdd.core.recipes import (
     Recipe,
@@ -41,6 +39,7 @@ from deepsvdd.core.recipes import (
     settings_by_name,
     with_settings,
 )
+from deepsvdd.core.representations import SCORING_BATCH, represent
 from deepsvdd.core.scoring import (
     check_scores,
     check_threshold,
@@ -48,23 +47,26 @@ from deepsvdd.core.scoring import (
     scores_of,
     threshold_between,
 )
+from deepsvdd.core.stored import Stored
 from deepsvdd.core.trainer import OTHER_START, Trainer, recipe_for, seeds_of
-from deepsvdd.core.training import SCORING_BATCH, Hypersphere, represent
+from deepsvdd.core.training import Hypersphere
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
-class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator):
+class Detector(
+    Calibrated, Explained, Stored, PortableState, OutlierMixin, BaseEstimator
+):
     """What is the same for all detectors, whose classes add ``__init__`` and ``fit``.
 
     Attributes
     ----------
-    kind : str
-        Name of the estimator in model files.
+    networks : tuple of str
+        Names that its parameter ``network`` may have.
     """
 
-    kind: ClassVar[str]
+    networks: ClassVar[tuple[str, ...]] = NETWORKS
     network: str | nn.Module
     widths: Sequence[int] | None
     recipe: str | Recipe | Variant
@@ -114,7 +116,7 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
         samples, known = counted(samples, y, sample_weight)
         n: int = len(samples)  # type: ignore[arg-type]
         self._note(known, n)
-        self.recipe_ = recipe_for(self.recipe, self.network_, n, self.n_members)
+        self.recipe_ = self._recipe(n)
         samples, known = self._beside_outliers(samples, known)
         # Networks that are kept know one scale: that of their extrema.
         kept = getattr(self, "preprocessor_", None) if starts else None
@@ -129,14 +131,52 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
             (seed, starts[index] if index < len(starts) else None)
             for index, seed in enumerate(seeds_of(self.random_state, self.n_members))
         ]
-        at_once = len(jobs) if trains_at_once(device) else 1
+        self.members_ = self._train(feed, jobs, known)
+        self._set_threshold(samples, known)
+
+    def _train(
+        self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]], known: Known
+    ) -> list[Hypersphere]:
+        """Train the networks of some seeds, and from earlier ones, where there are."""
+        at_once = len(jobs) if trains_at_once(feed.device) else 1
         trainer = Trainer.of(self)
-        self.members_ = [
+        return [
             member
             for first in range(0, len(jobs), at_once)
             for member in trainer.fit(feed, jobs[first : first + at_once], known)
         ]
-        self._set_threshold(samples, known)
+
+    @classmethod
+    def around(
+        cls,
+        encoder: nn.Module,
+        parameters: Mapping[str, Any],
+        input_shape: tuple[int, ...],
+        seed: int = 0,
+    ) -> nn.Module:
+        """Put what the class adds around a network, freshly initialized.
+
+        Parameters
+        ----------
+        encoder : Module
+            Maps samples to vectors.
+        parameters : mapping
+            The estimator's.
+        input_shape : (c, h, w) or (d,)
+            Of one sample.
+        seed : int
+            Of what is drawn.
+
+        Returns
+        -------
+        Module
+            φ, of which the score is ‖φ(x) − c‖²; here the encoder itself.
+        """
+        return encoder
+
+    def _recipe(self, n: int) -> Recipe:
+        """Suit the recipe to network and number of samples."""
+        return recipe_for(self.recipe, self.network_, n, self.n_members)
 
     def _note(self, known: Known, n: int) -> None:
         """Note what was known of n samples, if the class has labels."""
@@ -402,6 +442,9 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
         """
         check_parameters(self)
 
+    def check_own(self) -> None:
+        """Check the parameters that this class has beside the common ones."""
+
     def _network_name(self) -> str:
         if isinstance(self.network, nn.Module):
             return "custom"
@@ -432,129 +475,6 @@ class Detector(Calibrated, Explained, PortableState, OutlierMixin, BaseEstimator
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
-
-    # --------------------------------------------------------------- persistence
-
-    def save(self, path: str | PathLike[str]) -> None:
-        """Write the fitted model to one file, safetensors with JSON metadata.
-
-        Parameters
-        ----------
-        path : path-like
-            For example ``model.safetensors``. Written whole or not at all.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        ValueError
-            If ``contamination`` was changed after ``fit``.
-        """
-        check_is_fitted(self)
-        check_threshold(self)
-        if rank() == 0:  # one of several processes writes for all
-            write_detector(path, self.kind, self.get_params(deep=False), vars(self))
-
-    @usual_modes()
-    def export_onnx(
-        self, path: str | PathLike[str], *, normal: str | None = None
-    ) -> None:
-        """Write the fitted model to one ONNX file, to score without this package.
-
-        Everything is inside: preprocessing, networks, their mean, threshold and, once
-        calibrated, p-values; how to deploy it is in the book. It needs the extra:
-        ``pip install 'deepsvdd[export]'``.
-
-        Parameters
-        ----------
-        path : path-like
-            Ends in ``.onnx``. Written whole or not at all.
-        normal : str, optional
-            What is normal, in your words, for the file's metadata; there also are
-            version, threshold, what the input must be, and the settings of training.
-
-        Raises
-        ------
-        OSError
-            If the file cannot be written.
-        OldDependencyError
-            If a package that it takes is not installed.
-        ValueError
-            If ``contamination`` was changed after ``fit``, or a network of your own
-            cannot be traced, or gives other scores under onnxruntime: three samples are
-            scored before the file is written.
-
-        Notes
-        -----
-        The graph has one input, ``x``: raw samples (batch, ...), float32 for images,
-        float64 for vectors, of any batch size. Outputs, each (batch,): ``score``, that
-        of :meth:`anomaly_score`, of the input's type; ``label``, int64, that of
-        :meth:`predict`; ``p_value``, float64, that of :meth:`p_values`. Where this
-        package refuses samples, with NaN above all, the graph gives the score NaN and
-        the label −1.
-
-        Examples
-        --------
-        >>> detector.export_onnx("three.onnx", normal="digit 3")  # doctest: +SKIP
-        >>> import onnxruntime  # doctest: +SKIP
-        >>> session = onnxruntime.InferenceSession("three.onnx")  # doctest: +SKIP
-        >>> score, label = session.run(None, {"x": x})  # doctest: +SKIP
-        """
-        check_is_fitted(self)
-        check_threshold(self)
-        if rank() == 0:
-            write_onnx(path, self, normal)
-
-    @classmethod
-    @usual_modes()
-    def load(
-        cls,
-        path: str | PathLike[str],
-        *,
-        network: nn.Module | None = None,
-        device: str = "auto",
-    ) -> Self:
-        """Read a model written by :meth:`save`.
-
-        Parameters
-        ----------
-        path : path-like
-            The file.
-        network : Module, optional
-            The encoder's architecture, for a model with a network of your own only.
-        device : str, default="auto"
-            Where to score.
-
-        Returns
-        -------
-        estimator
-            Of this class, fitted; it gives the very scores that the saved one gave.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such file.
-        ModelFileError
-            If the file is truncated, altered, foreign or of a later version, does not
-            fit ``network``, or holds an estimator of another class; see
-            :func:`deepsvdd.load_detector`.
-        ValueError
-            If a network is given for a model with one of the package's own.
-        """
-        defaults = {cls.kind: cls().get_params(deep=False)}
-        _, parameters, fitted = read_detector(
-            path, network, resolve_device(device), defaults
-        )
-        return cls._of(parameters, fitted, device)
-
-    @classmethod
-    def _of(
-        cls, parameters: dict[str, Any], fitted: dict[str, Any], device: str
-    ) -> Self:
-        """Put an estimator together from what its file holds."""
-        detector = cls(**parameters).set_params(device=device)
-        detector.__dict__.update(fitted)
-        return detector
 
 
 def counted(

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core.detector import Detector
-from deepsvdd.core.input_checks import Samples
+from deepsvdd.core.input_checks import Samples, is_one_of
 from deepsvdd.core.known import NOTHING
 from deepsvdd.core.model_file import rebuilt_member
 from deepsvdd.core.model_tar import read_model_tar
-from deepsvdd.core.recipes import Recipe, Variant, get_recipe
+from deepsvdd.core.recipes import Recipe, Variant, get_recipe, is_number, require
+from deepsvdd.core.training import OBJECTIVES
 
 
 class DeepSVDD(Detector):
@@ -155,6 +156,7 @@ class DeepSVDD(Detector):
     """
 
     kind = "DeepSVDD"
+    required = ("network", "objective", "nu", "recipe")
 
     def __init__(
         self,
@@ -200,6 +202,13 @@ class DeepSVDD(Detector):
         self.verbose = verbose
 
     # ------------------------------------------------------------------ training
+
+    def check_own(self) -> None:
+        """Check objective and ν."""
+        valid = is_one_of(self.objective, OBJECTIVES)
+        require("objective", valid, OBJECTIVES, self)
+        valid = is_number(self.nu) and 0 < self.nu <= 1
+        require("nu", valid, "a number in (0, 1]", self)
 
     def fit(
         self, X: Samples, y: object = None, sample_weight: ArrayLike | None = None

@@ -25,8 +25,9 @@ from deepsvdd.core.input_checks import Samples, is_one_of
 from deepsvdd.core.networks import evaluation_mode
 from deepsvdd.core.preprocessing import Preprocessor, at_a_time
 from deepsvdd.core.recipes import is_whole
+from deepsvdd.core.representations import SCORING_BATCH
 from deepsvdd.core.scoring import scores_of
-from deepsvdd.core.training import SCORING_BATCH, Hypersphere
+from deepsvdd.core.training import Hypersphere
 
 METHODS: tuple[str, ...] = ("gradients", "occlusion")
 TYPICAL = 1000  # training samples whose mean, or median, is the baseline

@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
-from torch.utils.data import ConcatDataset, Dataset
 
 from deepsvdd.core._engine.isolation import usual_modes
-from deepsvdd.core.detector import Detector, chosen
 from deepsvdd.core.explained import METHODS
 from deepsvdd.core.fcn import enlarged
 from deepsvdd.core.input_checks import Samples
-from deepsvdd.core.known import Known
 from deepsvdd.core.networks import MAP_NETWORK
 from deepsvdd.core.objectives import pseudo_huber
+from deepsvdd.core.outliers import LearnsFromOutliers
 from deepsvdd.core.recipes import Recipe
-from deepsvdd.core.trainer import seeds_of
-from deepsvdd.core.training import MAPS, represent
-from deepsvdd.datasets.defects import Confetti
+from deepsvdd.core.representations import represent
+from deepsvdd.core.training import MAPS
 
 
-class FCDD(Detector):
+class FCDD(LearnsFromOutliers):
     """Fully convolutional data description (Liznerski et al., ICLR 2021).
 
     Its network has convolutions and pooling only. The representation φ(x) is a small
@@ -104,6 +102,8 @@ class FCDD(Detector):
     """
 
     kind = "FCDD"
+    required = ("network", "outliers", "recipe")
+    networks = (MAP_NETWORK,)
     network = MAP_NETWORK
     widths = None  # those of the network
     objective = MAPS
@@ -141,45 +141,6 @@ class FCDD(Detector):
         self.n_workers = n_workers
         self.random_state = random_state
         self.verbose = verbose
-
-    def fit(
-        self,
-        X: Samples,
-        y: ArrayLike | None = None,
-        sample_weight: ArrayLike | None = None,
-    ) -> FCDD:
-        """Train on images, most of them normal.
-
-        Parameters
-        ----------
-        X : array, Tensor or ``torch.utils.data.Dataset``
-            Images, as for :meth:`deepsvdd.DeepSVDD.fit`, of 8 to 256 pixels a side.
-        y : array of shape (n,), optional
-            +1 known normal, −1 known anomaly, or image of something else, to learn from
-            as an outlier, 0 unlabeled. None: all unlabeled.
-        sample_weight : array of shape (n,), optional
-            As for :meth:`deepsvdd.DeepSVDD.fit`; synthetic outliers have a weight of 1.
-
-        Returns
-        -------
-        FCDD
-            The estimator itself.
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data is unusable, among them vectors, or if
-            ``outliers`` is "known" and ``y`` names none.
-        TrainingDivergedError
-            If the loss becomes NaN or infinite.
-        """
-        return self._fit_whole(X, y, sample_weight)
-
-    def fit_predict(
-        self, X: Samples, y: ArrayLike | None = None, **kwargs: Any
-    ) -> NDArray[np.int64]:
-        """Train on images, and label them: +1 normal, −1 outlier, shape (n,)."""
-        return self.fit(X, y, **kwargs).predict(X)
 
     @usual_modes()
     def score_map(self, X: Samples) -> NDArray[np.floating]:
@@ -222,39 +183,7 @@ class FCDD(Detector):
             return enlarged(self._maps(x), self.input_shape_[1:])
         return super()._explained(x, method, baseline, window, signed)
 
-    def _note(self, known: Known, n: int) -> None:
-        self.label_counts_ = known.counts_by_name(n)
-        if self.outliers == "known" and not self.label_counts_["anomaly"]:
-            raise ValueError(
-                "y must name anomalies (-1) to learn from with outliers='known'; got "
-                "none: label some, or set outliers='confetti'"
-            )
-
-    def _beside_outliers(
-        self, samples: Tensor | Dataset[Any], known: Known
-    ) -> tuple[Tensor | Dataset[Any], Known]:
-        """Add synthetic outliers, as known anomalies."""
-        if self.outliers == "known":
-            return samples, known
-        normal = known.normal()
-        own = samples if normal is None else chosen(samples, normal)
-        (seed,) = seeds_of(self.random_state, 1)
-        n: int = len(samples)  # type: ignore[arg-type]
-        source = own.numpy() if isinstance(own, Tensor) else own
-        made = Confetti(source, seed)
-        labels = torch.zeros(n) if known.labels is None else known.labels
-        weights = known.weights
-        if weights is not None:
-            weights = torch.cat([weights, torch.ones(len(made))])
-        known = Known(torch.cat([labels, -torch.ones(len(made))]), weights)
-        if isinstance(samples, Tensor):
-            drawn = np.stack([made[index] for index in range(len(made))])
-            return torch.cat([samples, torch.from_numpy(drawn)]), known
-        return ConcatDataset([samples, made]), known
-
     @classmethod
-    def _of(
-        cls, parameters: dict[str, Any], fitted: dict[str, Any], device: str
-    ) -> FCDD:
-        own = {name: value for name, value in parameters.items() if name != "network"}
-        return super()._of(own, fitted, device)
+    def with_parameters(cls, parameters: Mapping[str, Any]) -> FCDD:
+        """Make one with the parameters of a model file, which names the network."""
+        return cls(**{k: v for k, v in parameters.items() if k != "network"})

@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from deepsvdd.core._engine.devices import PRECISIONS
 from deepsvdd.core._engine.feeds import as_images, read_images
-from deepsvdd.core.known import LABEL_WEIGHTS, is_label_weight
 from deepsvdd.core.metrics import as_numpy
-from deepsvdd.core.networks import LENETS, MAP_NETWORK, NETWORKS, VECTOR_NETWORKS
+from deepsvdd.core.networks import LENETS, VECTOR_NETWORKS
 from deepsvdd.core.preprocessing import METHODS
 from deepsvdd.core.recipes import (
     RECIPES,
@@ -29,10 +28,7 @@ from deepsvdd.core.recipes import (
     require,
     settings_by_name,
 )
-from deepsvdd.core.training import OBJECTIVES
 from deepsvdd.datasets.samples import image_batch
-
-OUTLIERS = ("confetti", "known")  # of FCDD
 
 Samples = ArrayLike | Tensor | Dataset[Any]
 
@@ -45,25 +41,12 @@ def check_parameters(detector: Any) -> None:
     ValueError
         Naming a parameter, what it may be, and what it is.
     """
-    maps = hasattr(detector, "outliers")  # FCDD
-    supervised = maps or hasattr(detector, "eta")  # or Deep SAD
-    if maps:
-        valid = is_one_of(detector.outliers, OUTLIERS)
-        require("outliers", valid, OUTLIERS, detector)
-    elif supervised:
-        require("eta", is_label_weight(detector.eta), LABEL_WEIGHTS, detector)
-        valid = is_number(detector.eps) and 0 < detector.eps < math.inf
-        require("eps", valid, "a positive number", detector)
-    else:
-        valid = is_one_of(detector.objective, OBJECTIVES)
-        require("objective", valid, OBJECTIVES, detector)
-        valid = is_number(detector.nu) and 0 < detector.nu <= 1
-        require("nu", valid, "a number in (0, 1]", detector)
+    detector.check_own()
     valid = is_whole(detector.n_members) and detector.n_members >= 1
     require("n_members", valid, "a whole number from 1 on", detector)
     valid = is_number(detector.contamination) and 0 < detector.contamination <= 0.5
     domain = "a number in (0, 0.5]"
-    if not supervised:  # "auto" is ν
+    if hasattr(detector, "nu"):  # "auto" is ν
         valid = valid or is_one_of(detector.contamination, ("auto",))
         domain = f"'auto' or {domain}"
     require("contamination", valid, domain, detector)
@@ -71,11 +54,10 @@ def check_parameters(detector: Any) -> None:
         is_number(detector.threshold) and math.isfinite(detector.threshold)
     )
     require("threshold", valid, "None or a finite number", detector)
-    names = ("auto", *NETWORKS, *([MAP_NETWORK] if maps else []))
-    valid = isinstance(detector.network, nn.Module) or is_one_of(
-        detector.network, names
-    )
-    require("network", valid, f"'auto', a module or one of {NETWORKS}", detector)
+    names = detector.networks
+    valid = is_one_of(detector.network, ("auto", *names))
+    valid = valid or isinstance(detector.network, nn.Module)
+    require("network", valid, f"'auto', a module or one of {names}", detector)
     check_widths(detector)
     valid = is_one_of(detector.preprocessing, ("auto", *METHODS))
     require("preprocessing", valid, f"'auto' or one of {METHODS}", detector)

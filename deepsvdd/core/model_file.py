@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from os import PathLike
 from typing import Any
@@ -23,7 +23,7 @@ from deepsvdd.core.conformal import Calibration
 from deepsvdd.core.model_schema import (
     BASELINE,
     CALIBRATION,
-    ESTIMATORS,
+    KINDS,
     TRAINED_ON,
     check_contents,
     misfit,
@@ -31,7 +31,8 @@ from deepsvdd.core.model_schema import (
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Recipe
-from deepsvdd.core.training import Hypersphere, represent
+from deepsvdd.core.representations import represent
+from deepsvdd.core.training import MAPS, Hypersphere
 from deepsvdd.errors import ModelFileError, reason_of
 from deepsvdd.version import __version__
 
@@ -47,7 +48,7 @@ def write_detector(
     Parameters
     ----------
     path : path-like
-    kind : {"DeepSVDD", "DeepSAD", "FCDD"}
+    kind : str
         The estimator's class.
     parameters : dict
         The estimator's parameters.
@@ -126,15 +127,15 @@ def metadata_of(
 
 
 def read_contents(
-    path: str | PathLike[str], defaults: Mapping[str, Mapping[str, Any]]
+    path: str | PathLike[str], classes: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read and check a detector's file, without building its networks.
 
     Parameters
     ----------
     path : path-like
-    defaults : mapping of str to mapping
-        For each class that may be in it, the parameters by default.
+    classes : mapping of str to type
+        The estimators that may be in it.
 
     Returns
     -------
@@ -151,13 +152,14 @@ def read_contents(
     """
     tensors, metadata = read_model(path)
     kind = metadata.setdefault("estimator", "DeepSVDD")  # alone in version 0.1
-    if isinstance(kind, str) and kind in ESTIMATORS and kind not in defaults:
+    if isinstance(kind, str) and kind in KINDS and kind not in classes:
         raise ModelFileError(
             f"{str(path)!r} holds a {kind}: read it with {kind}.load, or with "
             "deepsvdd.load_detector, which reads all"
         )
-    check_contents(path, tensors, metadata, defaults)
-    metadata["parameters"] = {**defaults[kind], **metadata["parameters"]}
+    check_contents(path, tensors, metadata, classes)
+    defaults = classes[kind]().get_params(deep=False)
+    metadata["parameters"] = {**defaults, **metadata["parameters"]}
     return tensors, metadata
 
 
@@ -165,14 +167,14 @@ def read_detector(
     path: str | PathLike[str],
     network: nn.Module | None,
     device: torch.device,
-    defaults: Mapping[str, Mapping[str, Any]],
+    classes: Mapping[str, Any],
 ) -> tuple[str, dict[str, Any], dict[str, Any]]:
     """Read what :func:`write_detector` wrote.
 
     Parameters
     ----------
     path : path-like
-    defaults
+    classes
         As for :func:`read_contents`.
     network : Module or None
         The encoder's architecture, for a model with a network of the user's own.
@@ -195,7 +197,8 @@ def read_detector(
     ValueError
         If a network is given for a model with one of the package's own.
     """
-    tensors, metadata = read_contents(path, defaults)
+    tensors, metadata = read_contents(path, classes)
+    cls = classes[metadata["estimator"]]
     parameters = metadata["parameters"]
     parameters["recipe"] = Recipe.from_dict(parameters["recipe"])
     if parameters.get("widths") is not None:
@@ -234,7 +237,8 @@ def read_detector(
                 widths=parameters.get("widths"),
                 encoder_state=strip_prefix(tensors, f"members.{m}.encoder."),
                 center=tensors[f"members.{m}.center"],
-                maps=metadata["estimator"] == "FCDD",
+                maps=getattr(cls, "objective", None) == MAPS,
+                around=lambda encoder: cls.around(encoder, parameters, shape),
                 **member,
             )
             for m, member in enumerate(metadata["members"])
@@ -269,6 +273,7 @@ def rebuilt_member(
     collapsed: bool = False,
     history: dict[str, Any] | None = None,
     maps: bool = False,
+    around: Callable[[nn.Module], nn.Module] = lambda encoder: encoder,
 ) -> Hypersphere:
     """Put a stored network back together on a device.
 
@@ -284,7 +289,7 @@ def rebuilt_member(
     else:
         cpu = torch.device("cpu")
         encoder = seeded_autoencoder(network, input_shape, 0, cpu, widths).encoder
-    encoder = encoder.to("cpu", center.dtype)
+    encoder = around(encoder).to("cpu", center.dtype)
     if problem := misfit(encoder, encoder_state):
         raise ModelFileError(
             f"{str(path)!r}: the weights do not fit the network {name!r} for samples "

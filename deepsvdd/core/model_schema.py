@@ -7,15 +7,13 @@ import reprlib
 from collections.abc import Collection, Mapping
 from dataclasses import fields
 from os import PathLike
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.model_format import strip_prefix
-from deepsvdd.core.input_checks import check_parameters
-from deepsvdd.core.networks import MAP_NETWORK, NETWORKS, build_autoencoder
+from deepsvdd.core.networks import MAP_NETWORK, build_autoencoder
 from deepsvdd.core.preprocessing import METHODS
 from deepsvdd.core.recipes import Phase, Recipe, is_number, is_whole
 from deepsvdd.core.training import OBJECTIVES
@@ -25,12 +23,8 @@ from deepsvdd.version import __version__
 FIELDS = ("parameters", "input_shape", "preprocessing", "threshold", "members")
 # Later than version 0.1, or not in every file.
 OPTIONAL = ("estimator", "labels", "n_calibration", "feature_names", "kind")
-# Each class's parameters that every file has.
-ESTIMATORS = {
-    "DeepSVDD": ("network", "objective", "nu", "recipe"),
-    "DeepSAD": ("network", "eta", "eps", "recipe"),
-    "FCDD": ("network", "outliers", "recipe"),
-}
+# Estimators that the files of this version may hold.
+KINDS = ("DeepSVDD", "DeepSAD", "FCDD", "GEOM", "GOAD", "DROCC", "HSC")
 LABELS = ("normal", "anomaly", "unlabeled")
 TRAINED_ON = "training.hashes"
 BASELINE = "training.typical"
@@ -48,7 +42,7 @@ def check_contents(
     path: str | PathLike[str],
     tensors: Mapping[str, Tensor],
     metadata: Mapping[str, Any],
-    defaults: Mapping[str, Mapping[str, Any]],
+    classes: Mapping[str, Any],
 ) -> None:
     """Refuse what is no whole model, or one of a later version.
 
@@ -62,9 +56,9 @@ def check_contents(
     tensors : mapping of str to Tensor
     metadata : mapping
         As :func:`deepsvdd.core.model_file.metadata_of` makes it.
-    defaults : mapping of str to mapping
-        For each class of estimator its parameters; those that earlier versions did not
-        have yet may be missing in the file.
+    classes : mapping of str to type
+        The estimators that may be in it. Parameters that earlier versions did not have
+        yet may be missing in the file.
 
     Raises
     ------
@@ -75,12 +69,12 @@ def check_contents(
         _check_versions(metadata)
         _check_fields("", metadata, (*FIELDS, "versions"), OPTIONAL)
         kind = metadata.get("estimator", "DeepSVDD")
-        _choice("estimator", kind, ESTIMATORS)
-        _check_parameters(metadata["parameters"], ESTIMATORS[kind], defaults[kind])
+        _choice("estimator", kind, classes)
+        _check_parameters(metadata["parameters"], classes[kind])
         _check_values(metadata)
         _check_members(metadata["members"])
         _check_labels(metadata.get("labels"))
-        _check_tensors(tensors, metadata)
+        _check_tensors(tensors, metadata, classes[kind])
     except ValueError as error:
         advice = "restore it from a copy, or train again"
         writer = _writer(metadata)
@@ -156,16 +150,14 @@ def _choice(name: str, value: object, choices: Collection[str]) -> None:
         raise _Unknown(f"{name} must be one of {', '.join(choices)}; got {got}")
 
 
-def _check_parameters(
-    given: Any, required: Collection[str], defaults: Mapping[str, Any]
-) -> None:
+def _check_parameters(given: Any, cls: Any) -> None:
     """Check the estimator's parameters, by the rules of the estimator."""
     place = "parameters"
-    _check_fields(place, given, required, defaults)
-    maps = "outliers" in required
-    networks = (MAP_NETWORK,) if maps else (*NETWORKS, "custom")
-    _choice(f"{place}.network", given["network"], networks)
-    if "objective" in required:
+    defaults = cls().get_params(deep=False)
+    _check_fields(place, given, cls.required, defaults)
+    own = () if cls.networks == (MAP_NETWORK,) else ("custom",)
+    _choice(f"{place}.network", given["network"], (*cls.networks, *own))
+    if "objective" in cls.required:
         _choice(f"{place}.objective", given["objective"], OBJECTIVES)
     folder = given.get("checkpoint_dir")
     require_field(f"{place}.checkpoint_dir", folder is None, "null", folder)
@@ -183,7 +175,7 @@ def _check_parameters(
         values = defaults | given | {"recipe": Recipe.from_dict(recipe)}
         if given["network"] == "custom":
             values["network"] = nn.Identity()  # the user's own is not in the file
-        check_parameters(SimpleNamespace(**values))
+        cls.with_parameters(values).check_parameters()
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
 
@@ -244,7 +236,9 @@ def _check_members(members: Any) -> None:
             require_field(where, valid, "an object of lists", columns)
 
 
-def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+def _check_tensors(
+    tensors: Mapping[str, Tensor], metadata: Mapping[str, Any], cls: Any
+) -> None:
     """Check names, types, shapes and values of all tensors."""
     shape = tuple(metadata["input_shape"])
     n_members = len(metadata["members"])
@@ -282,7 +276,7 @@ def _check_tensors(tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -
             f"{EXTREMA[1]} must not be below {EXTREMA[0]}; somewhere it is"
         )
     parameters = metadata["parameters"]
-    _check_weights(tensors, parameters["network"], shape, own, parameters.get("widths"))
+    _check_weights(tensors, parameters, shape, own, cls)
     if BASELINE in tensors:
         given = tuple(tensors[BASELINE].shape)
         require_field(BASELINE, given == shape, f"of shape {shape}", given)
@@ -322,17 +316,20 @@ def _check_seen(tensors: Mapping[str, Tensor], n_calibration: Any) -> None:
 
 def _check_weights(
     tensors: Mapping[str, Tensor],
-    network: str,
+    parameters: Mapping[str, Any],
     shape: tuple[int, ...],
     prefixes: Collection[str],
-    widths: list[int] | None,
+    cls: Any,
 ) -> None:
     """Check the weights of a named network against its architecture."""
+    network = parameters["network"]
     if network == "custom":  # known when the user gives it
         return
     with torch.device("meta"):  # nothing is allocated, or drawn
         try:
+            widths = parameters.get("widths")
             encoder = build_autoencoder(network, shape, widths).encoder
+            encoder = cls.around(encoder, parameters, shape)
         except ValueError:
             raise ValueError(
                 f"input_shape must be one that the network {network!r} takes; got "

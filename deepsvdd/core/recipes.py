@@ -190,6 +190,14 @@ def shortened(recipe: Recipe, pretraining: int, training: int) -> Recipe:
     )
 
 
+# Of the later methods (:mod:`deepsvdd.successors`), which pretrain nothing.
+FAST_LATER = Recipe(
+    pretraining=Phase(n_epochs=0, batch_size=64, schedule="one-cycle"),
+    training=Phase(lr=1e-3, n_epochs=15, batch_size=64, schedule="one-cycle"),
+)
+FAST_LATER_VECTORS = shortened(FAST_LATER, 0, 5)
+LATER = ("GEOM", "GOAD", "DROCC", "HSC")
+
 QUICK_VECTORS = replace(shortened(FAST_VECTORS, 0, 1), warm_up_epochs=0)
 
 # Samples that the epochs of `fast` and `quick` are meant for. It is the number of steps
@@ -228,12 +236,19 @@ RECIPES = {
         "mlp_BN": QUICK_VECTORS,
     },
 }
+for _method in LATER:
+    _vectors = f"{_method} of vectors"
+    RECIPES["fast"] |= {_method: FAST_LATER, _vectors: FAST_LATER_VECTORS}
+    RECIPES["quick"] |= {
+        _method: shortened(FAST_LATER, 0, 5),
+        _vectors: shortened(FAST_LATER_VECTORS, 0, 2),
+    }
 # With the first layer of the authors' Theano code, on which the paper's tables rest.
 RECIPES |= {
     f"{name}-dictionary": {
         network: replace(recipe, first_layer="dictionary")
         for network, recipe in variants.items()
-        if network not in VECTORS
+        if network not in VECTORS and not network.startswith(LATER)
     }
     for name, variants in RECIPES.items()
 }

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepsvdd.core.objectives import count_of, exceeding
-from deepsvdd.core.training import Hypersphere, represent
+from deepsvdd.core.representations import represent
+from deepsvdd.core.training import Hypersphere
 from deepsvdd.errors import UnscorableError
 
 ROUNDINGS = 32  # of a representation's norm, that its computation may lose

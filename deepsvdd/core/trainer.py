@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from os import PathLike
@@ -33,11 +33,12 @@ from deepsvdd.core.architecture import (
     check_reconstruction,
 )
 from deepsvdd.core.known import NOTHING, Known
-from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
+from deepsvdd.core.networks import Autoencoder, output_of, seeded_autoencoder
+from deepsvdd.core.pretraining import pretrain_autoencoders
 from deepsvdd.core.recipes import Recipe, Variant, resolved
 from deepsvdd.core.training import (
     Hypersphere,
-    pretrain_autoencoders,
+    Objective,
     train_hyperspheres,
     without_anomalies,
 )
@@ -70,6 +71,10 @@ class Trainer:
         As for :class:`deepsvdd.DeepSVDD`.
     eta, eps
         As for :class:`deepsvdd.DeepSAD`.
+    around : callable
+        Puts what the estimator adds around the network of a seed.
+    at_origin : bool
+        Whether the center is the origin, and not the mean representation.
     """
 
     network: str | nn.Module
@@ -77,7 +82,7 @@ class Trainer:
     network_name: str
     input_shape: tuple[int, ...]
     recipe: Recipe
-    objective: str
+    objective: str | Objective
     nu: float
     pretrain: bool
     allow_collapse: bool
@@ -87,6 +92,8 @@ class Trainer:
     verbose: bool
     eta: float = 1.0
     eps: float = 1e-6
+    around: Callable[[nn.Module, int], nn.Module] = lambda encoder, seed: encoder
+    at_origin: bool = False
 
     @classmethod
     def of(cls, detector: Any) -> Trainer:
@@ -107,6 +114,10 @@ class Trainer:
             checkpoint_dir=detector.checkpoint_dir,
             checkpoint_every=detector.checkpoint_every,
             verbose=detector.verbose,
+            around=lambda encoder, seed: detector.around(
+                encoder, vars(detector), detector.input_shape_, seed
+            ),
+            at_origin=getattr(detector, "at_origin", False),
         )
 
     def fit(
@@ -118,8 +129,8 @@ class Trainer:
         """Pretrain and train the networks of some seeds, all at once.
 
         Everything is drawn from generators of its own; only layers of a user's own
-        module may draw from torch's global one, which begins at the first seed for
-        them, and then is as it was.
+        module, and DROCC, draw from torch's global one, which begins at the first seed
+        for them, and then is as it was.
 
         Parameters
         ----------
@@ -138,6 +149,7 @@ class Trainer:
         seeds = [seed for seed, _ in jobs]
         # A checkpoint brings the global generator's state along.
         shared = isinstance(self.network, nn.Module) or self.checkpoint_dir is not None
+        shared = shared or getattr(self.objective, "draws", False)
         known = known.to(feed.device)
         normal, weights = without_anomalies(feed, known.labels, known.weights)
         with global_seed(seeds[0], feed.device) if shared else nullcontext():
@@ -163,6 +175,9 @@ class Trainer:
                 else None
                 for _, start in jobs
             ]
+            if self.at_origin:
+                width = output_of(autoencoders[0].encoder, example).shape[1]
+                kept = [torch.zeros(width, device=feed.device) for _ in jobs]
             members = train_hyperspheres(
                 [autoencoder.encoder for autoencoder in autoencoders],
                 feed,
@@ -219,6 +234,7 @@ class Trainer:
                 torch.device("cpu"),
                 self.widths,
             )
+        module.encoder = self.around(module.encoder, seed)
         check_output(module.encoder, example)
         if self.pretrain:
             check_reconstruction(module, example)

@@ -1,8 +1,8 @@
-"""Pretraining, and training of all estimators, of one network or a stack."""
+"""Training of all estimators, of one network or a stack."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,246 +12,65 @@ from torch import Tensor, nn
 from deepsvdd.core._engine.checkpoints import Checkpoint
 from deepsvdd.core._engine.distributed import gathered
 from deepsvdd.core._engine.feeds import Feed, as_feed
-from deepsvdd.core._engine.stacking import Stack
+from deepsvdd.core._engine.stacking import Stack, as_one
 from deepsvdd.core.collapse import warn_if_collapsed
 from deepsvdd.core.layers import settle, vector_norms
 from deepsvdd.core.loop import History, check_finite, optimise
 from deepsvdd.core.moments import Moments
-from deepsvdd.core.networks import output_of
 from deepsvdd.core.objectives import (
     away_from_zero,
     deep_sad_loss,
     fcdd_loss,
-    map_scores,
     mean_of,
     one_class_loss,
     optimal_radius,
     soft_boundary_loss,
-    squared_distances,
 )
-from deepsvdd.core.preprocessing import at_a_time
+from deepsvdd.core.pretraining import pretrain_autoencoder as pretrain_autoencoder
+from deepsvdd.core.pretraining import pretrain_autoencoders as pretrain_autoencoders
 from deepsvdd.core.recipes import Phase, Recipe
+from deepsvdd.core.representations import (
+    distance_for,
+    distances,
+    mean_representation,
+    represent,
+    representations,
+)
 
 OBJECTIVES = ("one-class", "soft-boundary")
 MAPS = "fcdd"  # the objective of networks whose representations are maps
-SCORING_BATCH = 250  # its activations fit a processor's cache
-GPU_SCORING_BATCH = 5000
 SETTLING = 10_000  # rows that suffice for means and variances
 
 
-# ---------------------------------------------------------------------- representations
+@dataclass(frozen=True)
+class Objective:
+    """An objective that has no name here: that of a method after Deep SVDD.
 
-
-def represent(network: nn.Module, x: Tensor, batch_size: int = SCORING_BATCH) -> Tensor:
-    """Apply a network in evaluation mode, batch by batch.
-
-    Parameters
+    Attributes
     ----------
-    network : Module
-        Encoder, or autoencoder.
-    x : Tensor of shape (n, ...)
-        Preprocessed data, on the network's device.
-    batch_size : int
-        Samples at a time; fewer of images larger than 64×64 pixels.
-
-    Returns
-    -------
-    Tensor of shape (n, d)
-        Its outputs, without gradients.
-    """
-    size = at_a_time(batch_size, x.shape[1:])
-    return torch.cat([output_of(network, batch) for batch in x.split(size)])
-
-
-def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
-    """Yield representations (b, d), of a stack (M, b, d), of this process's share."""
-    members = len(network) if isinstance(network, Stack) else 0
-    size = SCORING_BATCH
-    if feed.device.type == "cuda":
-        size = max(GPU_SCORING_BATCH // max(members, 1), size)
-    for batch in feed.in_order(size):
-        if members and not feed.n_stacked:
-            batch = batch.expand(members, *batch.shape)
-        yield output_of(network, batch)
-
-
-def mean_representation(
-    network: nn.Module, feed: Feed, weights: Tensor | None = None
-) -> Tensor:
-    """Average the representations over all samples: (d,), of a stack (M, d)."""
-    moments = Moments(weights)
-    for z in representations(network, feed):
-        moments.add(z)
-    return moments.finish(len(feed))[0]
-
-
-def distance_for(maps: bool) -> Callable[[Tensor, Tensor], Tensor]:
-    """Return what scores representations: for maps (FCDD) not ‖φ(x) − c‖²."""
-    return map_scores if maps else squared_distances
-
-
-def distances(network: nn.Module, feed: Feed, center: Tensor) -> Tensor:
-    """Squared distances of all samples to the center(s): (n,), of a stack (M, n)."""
-    center = center.unsqueeze(-2)
-    parts = [squared_distances(z, center) for z in representations(network, feed)]
-    return gathered(torch.cat(parts, dim=-1), len(feed))
-
-
-# -------------------------------------------------------------------------- pretraining
-
-
-def pretrain_autoencoder(
-    autoencoder: nn.Module,
-    x: Tensor | Feed,
-    phase: Phase,
-    *,
-    seed: int = 0,
-    verbose: bool = False,
-    precision: str = "float32",
-    on_epoch: Callable[[int, nn.Module], None] | None = None,
-    checkpoint: Checkpoint | None = None,
-) -> History:
-    """Train an autoencoder to reconstruct x: summed squared error, mean over samples.
-
-    In the book: sec-autoencoder (06-pretraining).
-
-    Parameters
-    ----------
-    autoencoder : Module
-        Trained in place; its encoder is the Deep SVDD network.
-    x : Tensor of shape (n, ...), or Feed
-        Preprocessed training data.
-    phase : Phase
-        Settings.
-    seed, verbose, precision, checkpoint
-        As in :func:`deepsvdd.optimise`.
-    on_epoch : callable, optional
-        Called with the epoch's number and the autoencoder after every epoch.
-
-    Returns
-    -------
-    dict of lists
-        One network's history, as :func:`deepsvdd.optimise` has it.
+    name : str
+        For progress bars and errors.
+    loss : callable
+        Maps network, batch (b, ...), center (d,), labels (b,) or None and weights (b,)
+        or None to the batch's mean loss (); for a stack, with an axis more, to (M,).
+    learns_from_outliers : bool
+        Whether labels must name some (−1).
+    draws : bool
+        Whether it draws from torch's global generator.
+    settings : tuple
+        What else the loss depends on, by which checkpoints are known again.
     """
 
-    def after(epoch: int) -> float:
-        if on_epoch:
-            on_epoch(epoch, autoencoder)
-        return 0.0
-
-    (history,) = pretrain_autoencoders(
-        [autoencoder],
-        x,
-        phase,
-        seeds=[seed],
-        verbose=verbose,
-        precision=precision,
-        on_epoch=after,
-        checkpoint=checkpoint,
-    )
-    return history
-
-
-def reconstruction_scores(autoencoder: nn.Module, x: Tensor) -> Tensor:
-    """Score by the reconstruction error: the paper's baseline DCAE (Section 4.1).
-
-    Parameters
-    ----------
-    autoencoder : Module
-        Pretrained; applied in evaluation mode.
-    x : Tensor of shape (n, ...)
-        Preprocessed data, on its device.
-
-    Returns
-    -------
-    Tensor of shape (n,)
-        Summed squared error of each sample, without gradients.
-    """
-    errors = [
-        (output_of(autoencoder, batch) - batch).square().flatten(1).sum(dim=1)
-        for batch in x.split(at_a_time(SCORING_BATCH, x.shape[1:]))
-    ]
-    return torch.cat(errors)
-
-
-def pretrain_autoencoders(
-    autoencoders: Sequence[nn.Module],
-    x: Tensor | Feed,
-    phase: Phase,
-    *,
-    seeds: Sequence[int],
-    verbose: bool = False,
-    precision: str = "float32",
-    on_epoch: Callable[[int], Any] | None = None,
-    checkpoint: Checkpoint | None = None,
-    weights: Tensor | None = None,
-) -> list[History]:
-    """Pretrain M autoencoders of one architecture at once, as a stack.
-
-    The result is that of pretraining one after the other, but for rounding.
-
-    In the book: sec-stacks (09-gpu).
-
-    Parameters
-    ----------
-    autoencoders : sequence of M Module
-        Trained in place.
-    x : Tensor of shape (n, ...), or Feed
-        Preprocessed training data, the same for all or a stacked feed.
-    phase : Phase
-        Settings.
-    seeds : sequence of M int
-        Seeds of the order of the samples, one a network.
-    verbose, precision, on_epoch, checkpoint
-        As in :func:`deepsvdd.optimise`.
-    weights : Tensor of shape (n,), optional
-        Of the samples, 1 on average.
-
-    Returns
-    -------
-    list of dict of lists
-        One history per network.
-    """
-    module, seeds_ = as_one(autoencoders, seeds)
-    axis = 2 if isinstance(module, Stack) else 1
-
-    def reconstruction_error(batch: Tensor, weight: Tensor | None = None) -> Tensor:
-        errors = (module(batch) - batch).square().flatten(axis)
-        return mean_of(errors.sum(dim=-1), weight)
-
-    histories = optimise(
-        module,
-        reconstruction_error,
-        x,
-        phase,
-        seeds=seeds_,
-        title="pretraining",
-        verbose=verbose,
-        precision=precision,
-        on_epoch=on_epoch,
-        checkpoint=checkpoint,
-        beside=() if weights is None else (weights,),
-    )
-    if isinstance(module, Stack):
-        module.write_back()
-    return histories
-
-
-def as_one(
-    networks: Sequence[nn.Module], seeds: Sequence[int]
-) -> tuple[nn.Module, Sequence[int] | int]:
-    """Stack networks; one alone stays as it is, and trains faster."""
-    if len(networks) == 1:
-        return networks[0], seeds[0]
-    return Stack(networks), seeds
-
-
-# ------------------------------------------------------------------------- hyperspheres
+    name: str
+    loss: Callable[..., Tensor] = field(repr=False)
+    learns_from_outliers: bool = False
+    draws: bool = False
+    settings: tuple[Any, ...] = ()
 
 
 @dataclass
 class Hypersphere:
-    """One trained network of Deep SVDD, Deep SAD or FCDD: φ, center c and radius R.
+    """One trained network: φ, center c and radius R.
 
     Attributes
     ----------
@@ -297,7 +116,7 @@ def train_hypersphere(
     x: Tensor | Feed,
     recipe: Recipe,
     *,
-    objective: str = "one-class",
+    objective: str | Objective = "one-class",
     nu: float = 0.1,
     center: Tensor | None = None,
     seed: int = 0,
@@ -322,9 +141,9 @@ def train_hypersphere(
         Preprocessed training data.
     recipe : Recipe
         Its ``training`` phase and radius settings.
-    objective : {"one-class", "soft-boundary", "fcdd"}
+    objective : {"one-class", "soft-boundary", "fcdd"} or Objective
         Equation 4 or 3; or :func:`deepsvdd.core.objectives.fcdd_loss`, which needs
-        labels, for an encoder whose representations are maps.
+        labels, for an encoder whose representations are maps; or another one.
     nu : float in (0, 1]
         Soft-boundary: fraction of training samples that may lie outside.
     center : Tensor of shape (d,), optional
@@ -383,7 +202,7 @@ def train_hyperspheres(
     recipe: Recipe,
     *,
     seeds: Sequence[int],
-    objective: str = "one-class",
+    objective: str | Objective = "one-class",
     nu: float = 0.1,
     centers: Sequence[Tensor | None] | None = None,
     verbose: bool = False,
@@ -420,17 +239,21 @@ def train_hyperspheres(
     -------
     list of M Hypersphere
     """
-    if objective not in (known := (*OBJECTIVES, MAPS)):
-        raise ValueError(f"objective must be one of {known}; got {objective!r}")
+    other = None
+    if isinstance(objective, Objective):
+        other, name = objective, objective.name
+    else:
+        name = objective
+    if other is None and name not in (known := (*OBJECTIVES, MAPS)):
+        raise ValueError(f"objective must be one of {known}; got {name!r}")
     if not 0 < nu <= 1:
         raise ValueError(f"nu must be a number in (0, 1]; got {nu!r}")
-    soft, maps = objective == "soft-boundary", objective == MAPS
-    if maps and (labels is None or not (labels < 0).any()):
-        raise ValueError("labels must hold anomalies (-1) for 'fcdd'; got none")
+    soft, maps = name == "soft-boundary", name == MAPS
+    needy = maps or (other is not None and other.learns_from_outliers)
+    if needy and (labels is None or not (labels < 0).any()):
+        raise ValueError(f"labels must hold anomalies (-1) for {name!r}; got none")
     if labels is not None and soft:
-        raise ValueError(
-            f"objective must be 'one-class' with labels; got {objective!r}"
-        )
+        raise ValueError(f"objective must be 'one-class' with labels; got {name!r}")
     feed = as_feed(x)
     if weights is not None:
         weights = weights.to(feed.device, torch.float32)
@@ -452,8 +275,12 @@ def train_hyperspheres(
     distance = distance_for(maps)
 
     def loss_function(batch: Tensor, *beside: Tensor) -> Tensor:
-        d2 = distance(network(batch), c.unsqueeze(-2))  # (b,) or (M, b)
         weight = None if weights is None else beside[-1]
+        center = c.unsqueeze(-2)
+        if other is not None:
+            label = None if labels is None else beside[0]
+            return other.loss(network, batch, center, label, weight)
+        d2 = distance(network(batch), center)  # (b,) or (M, b)
         if maps:
             return fcdd_loss(d2, beside[0], weight)
         if labels is not None:
@@ -477,7 +304,7 @@ def train_hyperspheres(
         feed,
         recipe.training,
         seeds=seeds_,
-        title=objective if labels is None or maps else "Deep SAD",
+        title=name if labels is None or maps or other else "Deep SAD",
         verbose=verbose,
         precision=precision,
         on_epoch=after,
@@ -490,9 +317,7 @@ def train_hyperspheres(
     if recipe.training.n_epochs:
         settle_all(encoders, measured)
     return [
-        finished(
-            encoder, center, own, weights_, objective, nu, recipe.training, history
-        )
+        finished(encoder, center, own, weights_, name, nu, recipe.training, history)
         for encoder, center, own, history in zip(
             encoders,
             c.reshape(len(encoders), -1),
@@ -516,12 +341,14 @@ def without_anomalies(
 
 
 def settle_all(encoders: Sequence[nn.Module], feed: Feed) -> None:
-    """Measure the statistics of normed layers of vectors on the training data."""
+    """Measure on the training data what networks keep of it beside their weights."""
     rows = torch.arange(min(len(feed), SETTLING))
     for encoder, own in zip(encoders, feed.members(len(encoders)), strict=True):
         if vector_norms(encoder):  # else nothing need be read
             (batch,) = own.read([rows])
             settle(encoder, batch)
+        if hasattr(encoder, "measure"):  # as GOAD's, for its centers
+            encoder.measure(own)  # type: ignore[operator]
 
 
 def centers_of(

@@ -14,7 +14,8 @@ for all, that of Deep SVDD, so that methods are compared and not preprocessings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from deepsvdd.reproduction.shallow import (
     folds,
     squared_distances,
 )
+from deepsvdd.reproduction.simple import Brightness, FileSize, NearestNeighbor
 from deepsvdd.reproduction.support_vectors import LabeledOneClassSVM, OneClassSVM
 
 BANDWIDTHS = tuple(2.0 ** (k / 2) for k in range(-9, 11))  # the paper's 20
@@ -170,17 +172,32 @@ class PrincipalComponents(Baseline):
         return np.square(pixels - rebuilt).sum(axis=1)
 
 
-_CLASSES: dict[str, type[Baseline]] = {
+_CLASSES: dict[str, Callable[..., Baseline]] = {
     "ocsvm": OneClassSVM,
     "ocsvm-paper": LabeledOneClassSVM,
     "kde": KernelDensity,
     "iforest": IsolationForest,
     "pca": PrincipalComponents,
+    "1nn": NearestNeighbor,
+    "1nn-gcn": NearestNeighbor,
+    "brightness": Brightness,
+    "brightness-2": partial(Brightness, two_sided=True),
+    "png": FileSize,
+    "png-2": partial(FileSize, two_sided=True),
+    "jpeg": partial(FileSize, form="JPEG"),
+    "jpeg-2": partial(FileSize, form="JPEG", two_sided=True),
 }
+RAW = ("1nn", "brightness", "brightness-2", "png", "png-2", "jpeg", "jpeg-2")
 BASELINES = tuple(_CLASSES)
 
 
-CHANCELESS = ("ocsvm", "kde", "pca")  # a seed only decides what is held out
+CHANCELESS = (
+    "ocsvm",
+    "kde",
+    "pca",
+    "1nn-gcn",
+    *RAW,
+)  # a seed only decides what is held out
 
 
 def as_in_paper(name: str, n_channels: int) -> dict[str, Any]:
@@ -196,13 +213,16 @@ def as_in_paper(name: str, n_channels: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``preprocessing`` and ``variance``, for :func:`make_baseline`; for "pca", which
-        the paper lacks, its own.
+        ``preprocessing`` and ``variance``, for :func:`make_baseline`; for methods that
+        the paper lacks, their own.
 
     References
     ----------
     The authors' Theano code, ``src/scripts``.
     """
+    if name in RAW or name == "1nn-gcn":
+        own = "minmax" if name in RAW else "gcn_l1"
+        return {"preprocessing": own, "variance": None}
     support = name in ("ocsvm", "ocsvm-paper", "kde")
     if n_channels == 1:
         return {"preprocessing": "minmax" if support else "gcn_l1", "variance": None}
@@ -214,9 +234,12 @@ def make_baseline(name: str, **parameters: Any) -> Baseline:
 
     Parameters
     ----------
-    name : {"ocsvm", "ocsvm-paper", "kde", "iforest", "pca"}
-        The sixth, DCAE, is :func:`~deepsvdd.core.training.reconstruction_scores` of a
-        pretrained autoencoder.
+    name : {"ocsvm", "ocsvm-paper", "kde", "iforest", "pca", "1nn", "1nn-gcn", \
+"brightness", "png", "jpeg"}
+        The last three may end in "-2", for two-sided; "1nn-gcn" is "1nn" on images of
+        normalized contrast, as far as preprocessing is that of :func:`as_in_paper`.
+        One more, DCAE, is a pretrained autoencoder's
+        :func:`~deepsvdd.core.pretraining.reconstruction_scores`.
     **parameters
         As in :class:`~deepsvdd.reproduction.shallow.Baseline`; ``nu`` for "ocsvm".
 

@@ -25,9 +25,9 @@ from deepsvdd.core.layers import vector_norms
 from deepsvdd.core.loop import History, optimise
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import Recipe
+from deepsvdd.core.representations import represent
 from deepsvdd.core.training import (
     Hypersphere,
-    represent,
     settle_all,
     train_hyperspheres,
 )

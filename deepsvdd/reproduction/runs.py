@@ -21,12 +21,11 @@ from deepsvdd.core.evaluation import untrained_spheres
 from deepsvdd.core.metrics import average_precision, roc_auc
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.pretraining import pretrain_autoencoders, reconstruction_scores
 from deepsvdd.core.recipes import Recipe
 from deepsvdd.core.training import (
     OBJECTIVES,
     Hypersphere,
-    pretrain_autoencoders,
-    reconstruction_scores,
     train_hyperspheres,
 )
 from deepsvdd.datasets import (
@@ -44,10 +43,18 @@ from deepsvdd.reproduction.few_labels import (
     train_classifier,
     train_deep_sad,
 )
+from deepsvdd.reproduction.later import later_method, run_later
 from deepsvdd.reproduction.provenance import provenance
 from deepsvdd.reproduction.results import Line
 from deepsvdd.reproduction.support_vectors import labeled_tenth
-from deepsvdd.reproduction.tasks import Settings, Task, find_recipe, load, setup_of
+from deepsvdd.reproduction.tasks import (
+    Settings,
+    Task,
+    find_recipe,
+    load,
+    recipe_of,
+    setup_of,
+)
 
 Trained = Hypersphere | Autoencoder | ClassifierRun
 Run = tuple[Line, NDArray[np.float32] | None]  # and its scores, where they are kept
@@ -84,7 +91,26 @@ def run_on(task: Task, split: Split, control: NDArray[Any] | None = None) -> lis
         return [_baseline_run(task, split, control)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)  # the line says so
+        if later_method(task.methods[0]):
+            return _later_runs(task, split)
         return _network_runs(task, split, control)
+
+
+def _later_runs(task: Task, split: Split) -> list[Run]:
+    """Train and test the detectors of one later method, seed by seed."""
+    settings, (method,) = task.settings, task.methods
+    setup = setup_of(task, split.x_train.shape[1:])
+    recipe = recipe_of(task.recipe or "", setup["network"], method)
+    _, source = later_method(method) or ("", None)
+    outliers = None if source is None else load(source, settings).x_train
+    own = {"precision": settings.precision, "device": settings.device}
+    origin = provenance_of(resolve_device(settings.device))
+    runs: list[Run] = []
+    for seed in task.seeds:
+        line = run_later(method, split, outliers, recipe, seed=seed, **setup, **own)
+        told = task.line(method, seed) | line | setup | {"provenance": origin}
+        runs.append((told, None))
+    return runs
 
 
 def _baseline_run(task: Task, split: Split, control: NDArray[Any] | None) -> Run:

@@ -42,23 +42,32 @@ from deepsvdd.reproduction.few_labels import (
     check_labels_exist,
     labeled_method,
 )
+from deepsvdd.reproduction.later import (
+    LATER_FORMS,
+    check_outliers,
+    kind_of_method,
+    later_method,
+)
 from deepsvdd.reproduction.results import Line, ResultsFile, key_of
 from deepsvdd.reproduction.schema import shown
+from deepsvdd.successors.base import RECIPES
 
 NETWORK_METHODS = (*OBJECTIVES, "dcae")
 METHODS = (*NETWORK_METHODS, *BASELINES)  # and those with labels, of any number
 
 
 def trains_networks(method: str) -> bool:
-    """Tell whether a method trains networks, which share the pretraining."""
-    return method in NETWORK_METHODS or labeled_method(method) is not None
+    """Tell whether a method trains networks."""
+    shared = method in NETWORK_METHODS or labeled_method(method) is not None
+    return shared or later_method(method) is not None
 
 
 def check_method(method: str) -> None:
     """Raise ValueError unless there is such a method."""
-    if method not in METHODS and labeled_method(method) is None:
+    if method not in METHODS and not trains_networks(method):
         raise ValueError(
-            f"method must be one of {', '.join(METHODS)}, {FORMS}; got {shown(method)}"
+            f"method must be one of {', '.join(METHODS)}, {FORMS}, {LATER_FORMS}; got "
+            f"{shown(method)}"
         )
 
 
@@ -109,7 +118,8 @@ class Task:
     normal_class : int
     methods : tuple of str
         Some of "one-class", "soft-boundary", "dcae", "deep-sad:K" and "classifier:K",
-        or one baseline, as for
+        which share the pretraining; or one later method, as for
+        :func:`deepsvdd.reproduction.later.later_method`; or one baseline, as for
         :func:`deepsvdd.reproduction.baselines.make_baseline`.
     recipe : str or None
         As for :func:`find_recipe`; None for baselines.
@@ -181,6 +191,24 @@ def find_recipe(text: str, network: str) -> Recipe:
     return shortened(recipe, int(numbers[0]), int(numbers[1]))
 
 
+def recipe_of(text: str, network: str, method: str) -> Recipe:
+    """Find the recipe of a method: of a later one by its name, not the network's.
+
+    Raises
+    ------
+    ValueError
+        As :func:`find_recipe`; or if a later method has no recipe of that name.
+    """
+    if later_method(method) is None:
+        return find_recipe(text, network)
+    if text.partition(":")[0] not in RECIPES:
+        raise ValueError(
+            f"recipe must be one of {', '.join(RECIPES)} for {method}; got "
+            f"{shown(text)}"
+        )
+    return find_recipe(text, kind_of_method(method))
+
+
 def plan(
     datasets: Sequence[str],
     classes: Sequence[int | str] | None,
@@ -215,6 +243,10 @@ def plan(
     for dataset in loaded:
         check_trainings(tasks, dataset)
         check_labels_exist(dataset, methods)
+        for method in methods:
+            _, source = later_method(method) or ("", None)
+            if source is not None:
+                check_outliers(method, dataset, load(source, settings))
     return tasks
 
 
@@ -230,12 +262,14 @@ def check_trainings(tasks: Iterable[Task], dataset: Dataset) -> None:
     shape = dataset.x_train.shape[1:]
     own = [task for task in tasks if task.dataset == dataset.name]
     trainings = {
-        (task.recipe, task.settings) for task in own if task.recipe is not None
+        (task.recipe, task.settings, task.methods[0])
+        for task in own
+        if task.recipe is not None
     }
-    for recipe, settings in trainings:
+    for recipe, settings, method in trainings:
         network = network_for(dataset.name, shape, settings)
         seeded_autoencoder(network, shape, 0, torch.device("cpu"))
-        find_recipe(recipe, network)
+        recipe_of(recipe, network, method)
 
 
 def tasks_of(
@@ -256,15 +290,18 @@ def tasks_of(
     """
     for method in methods:
         check_method(method)
-    learned = tuple(m for m in dict.fromkeys(methods) if trains_networks(m))
+    all_learned = [m for m in dict.fromkeys(methods) if trains_networks(m)]
+    learned = tuple(m for m in all_learned if not later_method(m))
+    later = [(m,) for m in all_learned if later_method(m)]
     baselines = [m for m in dict.fromkeys(methods) if m in BASELINES]
-    trained = dict.fromkeys(recipes) if learned else ()
+    together = [*([learned] if learned else []), *later]
+    trained = dict.fromkeys(recipes)
     stacked = trains_at_once(resolve_device(settings.device))
     groups = [tuple(seeds)] if stacked else [(seed,) for seed in seeds]
     tasks = []
     for group, (name, classes) in product(groups, normal.items()):
-        for recipe, index in product(trained, classes):
-            tasks.append(Task(name, index, learned, recipe, group, settings))
+        for recipe, index, own in product(trained, classes, together):
+            tasks.append(Task(name, index, own, recipe, group, settings))
         for method, index, seed in product(baselines, classes, group):
             if method not in CHANCELESS or seed == seeds[0]:
                 tasks.append(Task(name, index, (method,), None, (seed,), settings))

@@ -13,12 +13,11 @@ from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.core.collapse import warn_if_collapsed
 from deepsvdd.core.objectives import initial_center, optimal_radius, squared_distances
 from deepsvdd.core.preprocessing import Preprocessor
+from deepsvdd.core.pretraining import pretrain_autoencoder, reconstruction_scores
 from deepsvdd.core.recipes import Phase, Recipe
 from deepsvdd.core.training import (
     Hypersphere,
     mean_representation,
-    pretrain_autoencoder,
-    reconstruction_scores,
     represent,
     train_hypersphere,
 )

@@ -86,6 +86,15 @@ class Stack(nn.Module):
                 network.train(self.training)
 
 
+def as_one(
+    networks: Sequence[nn.Module], seeds: Sequence[int]
+) -> tuple[nn.Module, Sequence[int] | int]:
+    """Stack networks; one alone stays as it is, and trains faster."""
+    if len(networks) == 1:
+        return networks[0], seeds[0]
+    return Stack(networks), seeds
+
+
 def trains_at_once(device: torch.device) -> bool:
     """Tell whether to train members as a stack: a CPU gains nothing by it."""
     return device.type == "cuda" and n_processes() == 1

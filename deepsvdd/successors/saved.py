@@ -10,14 +10,17 @@ from torch import Tensor, nn
 from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core.deep_sad import DeepSAD
+from deepsvdd.core.detector import Detector
 from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.fcdd import FCDD
 from deepsvdd.core.model_file import read_contents, read_detector
+from deepsvdd.successors.classified import GEOM
+from deepsvdd.successors.clustered import GOAD
+from deepsvdd.successors.exposed import HSC
+from deepsvdd.successors.surrounded import DROCC
 
-CLASSES: dict[str, type[DeepSVDD] | type[DeepSAD] | type[FCDD]] = {
-    "DeepSVDD": DeepSVDD,
-    "DeepSAD": DeepSAD,
-    "FCDD": FCDD,
+CLASSES: dict[str, type[Detector]] = {
+    each.kind: each for each in (DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC, HSC)
 }
 
 
@@ -26,7 +29,7 @@ def load_detector(
     *,
     network: nn.Module | None = None,
     device: str = "auto",
-) -> DeepSVDD | DeepSAD | FCDD:
+) -> Detector:
     """Read a model that ``save`` wrote, of whichever class it is.
 
     Parameters
@@ -40,7 +43,7 @@ def load_detector(
 
     Returns
     -------
-    DeepSVDD, DeepSAD or FCDD
+    DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC or HSC
         Fitted; it gives the very scores that the saved one gave.
 
     Raises
@@ -55,7 +58,7 @@ def load_detector(
     """
     with usual_modes():
         kind, parameters, fitted = read_detector(
-            path, network, resolve_device(device), _defaults()
+            path, network, resolve_device(device), CLASSES
         )
         return CLASSES[kind]._of(parameters, fitted, device)
 
@@ -70,8 +73,4 @@ def model_contents(
     FileNotFoundError, ModelFileError
         As :func:`load_detector` does.
     """
-    return read_contents(path, _defaults())
-
-
-def _defaults() -> dict[str, dict[str, Any]]:
-    return {name: each().get_params(deep=False) for name, each in CLASSES.items()}
+    return read_contents(path, CLASSES)
