@@ -31,7 +31,10 @@ MEGABYTE = 2**20
 # own room and from rooms below. What lies in deepsvdd/ itself is the ground floor, but
 # for `__init__` and `__main__`: they are the front door, above the top floor.
 GROUND = "deepsvdd"
-ROOMS = (GROUND, "datasets", "core", "successors", "reproduction", "adversarial", "cli", "course")
+ROOMS = (
+    *(GROUND, "datasets", "core", "successors"),
+    *("reproduction", "adversarial", "cli", "course"),
+)
 DOORS = {"__init__", "__main__"}
 
 # Where conda-forge calls a package otherwise than PyPI does.

@@ -69,7 +69,7 @@ def check_contents(
         _check_versions(metadata)
         _check_fields("", metadata, (*FIELDS, "versions"), OPTIONAL)
         kind = metadata.get("estimator", "DeepSVDD")
-        _choice("estimator", kind, classes)
+        _choice("estimator", kind, KINDS)
         _check_parameters(metadata["parameters"], classes[kind])
         _check_values(metadata)
         _check_members(metadata["members"])

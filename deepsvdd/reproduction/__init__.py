@@ -14,9 +14,11 @@ provenance      how a result came to be: commit, versions, machine, command
 schema          what each field of a line of results may hold
 results         files of results, read and appended to
 shallow         what shallow detectors share: preprocessing, projection, folds
+simple          nearest image, brightness, bytes of a file
 support_vectors one-class support vector machines
 baselines       all shallow detectors to compare with, by their names
 few_labels      a few labeled anomalies: Deep SAD, and a classifier beside it
+later           runs of the methods after Deep SVDD
 tasks           what a sweep has to do
 runs            how one task is done
 executors       processes of this machine, or a Ray cluster

@@ -118,6 +118,7 @@ def test_every_other_method_runs(few, method):
     recipe = "fast:40+0" if method == "dcae" else None
     ((line, scores),) = run_on(task(method, recipe=recipe), few)
     assert line["method"] == method
-    assert line["auc"] > 0.6
+    if not method.startswith(("brightness", "png", "jpeg")):  # which promise nothing
+        assert line["auc"] > 0.6
     assert line["test_seconds"] > 0
     assert scores is None

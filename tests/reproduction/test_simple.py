@@ -18,7 +18,7 @@ def images():
 def test_the_nearest_neighbor_by_hand(images):
     train, test = images[:20], images[20:]
     detector = make_baseline("1nn", preprocessing="none").fit(train)
-    flat = [part.reshape(len(part), -1) / 255 for part in (train, test)]
+    flat = [part.reshape(len(part), -1).astype(float) for part in (train, test)]
     by_hand = [np.linalg.norm(flat[0] - x, axis=1).min() for x in flat[1]]
     np.testing.assert_allclose(detector.anomaly_score(test), by_hand, rtol=1e-4)
     assert detector.anomaly_score(train).max() < 1e-3
@@ -27,13 +27,13 @@ def test_the_nearest_neighbor_by_hand(images):
 def test_brightness_has_a_sign_or_two_sides(images):
     train, test = images[:20], images[20:]
     signed = make_baseline("brightness", preprocessing="none").fit(train)
-    mean = test.reshape(10, -1).mean(axis=1) / 255
+    mean = test.reshape(10, -1).mean(axis=1)
     np.testing.assert_allclose(signed.anomaly_score(test), mean, rtol=1e-5)
     both = make_baseline("brightness-2", preprocessing="none").fit(train)
-    median = np.median(train.reshape(20, -1).mean(axis=1) / 255)
+    median = np.median(train.reshape(20, -1).mean(axis=1))
     assert both.selected_["median"] == pytest.approx(median)
     np.testing.assert_allclose(
-        both.anomaly_score(test), np.abs(mean - median), rtol=1e-4, atol=1e-7
+        both.anomaly_score(test), np.abs(mean - median), rtol=1e-4, atol=1e-4
     )
 
 
@@ -55,5 +55,5 @@ def test_noise_takes_more_bytes_than_a_flat_image(images):
 
 
 def test_files_hold_whole_numbers(images):
-    with pytest.raises(ValueError, match="uint8 images for JPEG; got float32"):
+    with pytest.raises(ValueError, match="uint8 images for JPEG files; got float32"):
         make_baseline("jpeg").fit(images.astype(np.float32) / 255)
