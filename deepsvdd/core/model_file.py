@@ -289,7 +289,7 @@ def rebuilt_member(
     else:
         cpu = torch.device("cpu")
         encoder = seeded_autoencoder(network, input_shape, 0, cpu, widths).encoder
-    encoder = around(encoder).to("cpu", center.dtype)
+    encoder = around(encoder.to("cpu", center.dtype)).to(center.dtype)
     if problem := misfit(encoder, encoder_state):
         raise ModelFileError(
             f"{str(path)!r}: the weights do not fit the network {name!r} for samples "

@@ -92,6 +92,11 @@ class LearnsFromOutliers(Detector):
         """Add synthetic outliers, as known anomalies."""
         if self.outliers == "known":
             return samples, known
+        if len(self.input_shape_) != 3:
+            raise ValueError(
+                f"outliers must be 'known' for vectors; got {self.outliers!r}, which "
+                f"is for images, and samples of shape {self.input_shape_}"
+            )
         normal = known.normal()
         own = samples if normal is None else chosen(samples, normal)
         (seed,) = seeds_of(self.random_state, 1)

@@ -39,6 +39,7 @@ from deepsvdd.core.recipes import Recipe, Variant, resolved
 from deepsvdd.core.training import (
     Hypersphere,
     Objective,
+    settle_all,
     train_hyperspheres,
     without_anomalies,
 )
@@ -176,6 +177,9 @@ class Trainer:
                 for _, start in jobs
             ]
             if self.at_origin:
+                pairs = zip(autoencoders, jobs, strict=True)
+                # Without a center to compute, training would leave it for its end.
+                settle_all([a.encoder for a, (_, start) in pairs if not start], normal)
                 width = output_of(autoencoders[0].encoder, example).shape[1]
                 kept = [torch.zeros(width, device=feed.device) for _ in jobs]
             members = train_hyperspheres(
@@ -234,8 +238,8 @@ class Trainer:
                 torch.device("cpu"),
                 self.widths,
             )
-        module.encoder = self.around(module.encoder, seed)
         check_output(module.encoder, example)
+        module.encoder = self.around(module.encoder, seed)
         if self.pretrain:
             check_reconstruction(module, example)
         # By the letter of Proposition 3 the authors' ELU network is forbidden as well.
@@ -291,7 +295,7 @@ def recipe_for(
             "network depend on its seed: average several (n_members=5), or use the "
             "distance to the nearest training samples",
             FewSamplesWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
     return resolved(recipe, network, n_samples)
 

@@ -45,7 +45,8 @@ def drawing(encoder: nn.Module, seed: int) -> Iterator[None]:
 
 def width_of(encoder: nn.Module, input_shape: tuple[int, ...]) -> int:
     """Find the length of an encoder's vectors."""
-    return output_of(encoder, torch.zeros(1, *input_shape)).shape[1]
+    dtype = next((p.dtype for p in encoder.parameters()), torch.float32)
+    return output_of(encoder, torch.zeros(1, *input_shape, dtype=dtype)).shape[1]
 
 
 class Successor(Detector):

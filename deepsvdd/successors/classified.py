@@ -41,6 +41,7 @@ class Recognizer(nn.Module):
         """Map samples (b, ...) to (b, K)."""
         views = self.transformations(x)  # (b, K, ...)
         logits = self.head(self.encoder(views.flatten(0, 1)))  # (b · K, K)
+        logits = logits.to(self.head.weight.dtype)  # not bfloat16: as all losses
         doubts = -F.log_softmax(logits, dim=-1).unflatten(0, views.shape[:2])
         return root(doubts.diagonal(dim1=-2, dim2=-1))
 
@@ -94,9 +95,10 @@ class GEOM(Transforming):
 
     Notes
     -----
-    The score is the likelihood of the paper's Section 4, in its simple form, without
-    the Dirichlet model of the class probabilities; the networks are LeNets, not wide
-    residual networks, and the transformations fewer.
+    The paper's simple score, without the Dirichlet model of the class probabilities,
+    averages p(t | T_t x) itself; here it is −log p, as of GOAD, so that loss and score
+    are one. The networks are LeNets, not wide residual networks, and the
+    transformations fewer.
 
     References
     ----------

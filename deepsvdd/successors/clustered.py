@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.feeds import Feed
+from deepsvdd.core.moments import Moments
 from deepsvdd.core.objectives import mean_of
 from deepsvdd.core.training import Objective
 from deepsvdd.successors.base import Transforming, root
@@ -16,7 +17,7 @@ from deepsvdd.successors.transformations import Geometric, Linear
 
 MARGIN = 1.0  # s of the paper
 MEASURED = 250  # samples at a time
-SMOOTHING = 1e-3  # ε of the paper: what an unseen region is given of probability
+SMOOTHING = 1e-3  # ε: what an unlikely transformation is given of probability
 
 
 class Clusters(nn.Module):
@@ -49,7 +50,8 @@ class Clusters(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Map samples (b, ...) to their transformed features (b, K, d)."""
         views = self.transformations(x)
-        return self.encoder(views.flatten(0, 1)).unflatten(0, views.shape[:2])
+        f = self.encoder(views.flatten(0, 1)).to(self.centers.dtype)  # not bfloat16
+        return f.unflatten(0, views.shape[:2])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map samples (b, ...) to (b, K), in training to (b, K · K)."""
@@ -67,10 +69,11 @@ class Clusters(nn.Module):
     def measure(self, feed: Feed) -> None:
         """Set the centers to the mean features of the training data."""
         self.eval()
-        total = torch.zeros_like(self.centers, dtype=torch.float64)
+        moments = Moments()  # of all processes
         for batch in feed.in_order(MEASURED):
-            total += self.features(batch).double().sum(dim=0)
-        self.centers.copy_(total / len(feed))
+            moments.add(self.features(batch).flatten(1))
+        mean, _ = moments.finish(len(feed))
+        self.centers.copy_(mean.view_as(self.centers))
 
 
 def goad_loss(
@@ -128,10 +131,17 @@ class GOAD(Transforming):
 
     Notes
     -----
-    The center-triplet loss with s = 1, and ε = 0.001 in the probabilities. In training
-    the centers are the batch's means; afterwards those of the training data. The
-    paper's images go through a wide residual network with a cross-entropy beside the
-    triplet loss, which is left out.
+    The center-triplet loss with s = 1. In training the centers are the batch's means;
+    afterwards those of the training data, in both each sample counts once, whatever its
+    weight. The paper's images go through a wide residual network with a cross-entropy
+    beside the triplet loss, which is left out.
+
+    ε = 0.001 is added to the probabilities, (P + ε) / (1 + K ε), and bounds the score.
+    The paper's Equation 6 adds it to each exp(−‖f(T_t x) − c_m‖²) before they are
+    divided by their sum, so that far from all centers all are alike. The loss knows
+    only differences of squared distances, and leaves exp(−‖f(T_t x) − c_t‖²) below ε
+    for many a normal sample: they would be alike, too. The official code has no ε
+    there.
 
     References
     ----------

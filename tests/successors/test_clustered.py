@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from deepsvdd import GOAD
+from deepsvdd.core import moments
 from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.successors.base import LEAST
@@ -39,6 +40,25 @@ def test_centers_are_the_means_of_the_training_data(clusters):
     x = random(300, 5)
     clusters.measure(InMemory(x))
     torch.testing.assert_close(clusters.centers, clusters.features(x).mean(dim=0))
+
+
+def test_centers_are_those_of_all_processes(clusters, monkeypatch):
+    """Each process reads its share, and sums are shared: here by one like it."""
+    x = random(60, 5)
+
+    class Half(InMemory):
+        def in_order(self, size):
+            return super().subset(torch.arange(30)).in_order(size)
+
+    monkeypatch.setattr(moments, "total", lambda value: 2 * value)
+    clusters.measure(Half(x))
+    mean = clusters.features(x[:30]).mean(dim=0)
+    torch.testing.assert_close(clusters.centers, mean)
+
+
+def test_distances_are_no_bfloat16(clusters):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert clusters.train()(random(4, 5)).dtype == torch.float32
 
 
 def test_the_score_by_hand(clusters):

@@ -63,3 +63,8 @@ def test_labels_are_checked(images):
     with pytest.raises(ValueError, match="y must hold"):
         HSC(recipe=SHORT).fit(images, labels_of(images)[:-1])
     assert trained("HSC", images).label_counts_["anomaly"] == len(images) // 5
+
+
+def test_confetti_is_for_images(vectors):
+    with pytest.raises(ValueError, match=r"outliers must be 'known' for vectors"):
+        HSC(outliers="confetti").fit(vectors)

@@ -58,6 +58,21 @@ def test_the_ascent_finds_points_that_look_more_normal(logit):
     assert found[1] < 0.8 * found[0]
 
 
+def test_the_ascent_begins_where_all_is_surely_anomalous(logit):
+    """1 − p is 1 in float32 there, and the cross-entropy has no gradient."""
+    torch.nn.init.constant_(logit.head.bias, -40)
+    x = random(20, 6)
+    torch.manual_seed(0)
+    start = worst(logit, x, ORIGIN, 1.0, 2.0, 0)
+    torch.manual_seed(0)
+    found = worst(logit, x, ORIGIN, 1.0, 2.0, 5)
+    before, after = (
+        squared_distances(logit(x + change), ORIGIN) for change in (start, found)
+    )
+    assert before.min() > 30
+    assert (after < before).all()
+
+
 def test_the_loss_is_the_two_cross_entropies(logit):
     x = random(30, 6)
     torch.manual_seed(1)
