@@ -140,8 +140,7 @@ class GOAD(Transforming):
     The paper's Equation 6 adds it to each exp(−‖f(T_t x) − c_m‖²) before they are
     divided by their sum, so that far from all centers all are alike. The loss knows
     only differences of squared distances, and leaves exp(−‖f(T_t x) − c_t‖²) below ε
-    for many a normal sample: they would be alike, too. The official code has no ε
-    there.
+    for many a normal sample: they would be alike, too.
 
     References
     ----------

@@ -130,7 +130,8 @@ def usual_gap(feed: Feed) -> float:
     a normal sample than normal samples are from each other counts as anomalous. Copies
     of a sample are no others.
     """
-    rows = torch.arange(min(len(feed), RULE_ROWS))
+    # From beginning to end, as data may be in order.
+    rows = torch.linspace(0, len(feed) - 1, min(len(feed), RULE_ROWS)).long()
     (x,) = feed.read([rows])
     x = x.flatten(1).double()
     apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
@@ -286,8 +287,8 @@ class DROCC(Successor):
         self.radius_ = usual_gap(feed) if self.radius == "auto" else float(self.radius)
         if not self.radius_:
             raise ValueError(
-                f"radius must be given for training data whose first {RULE_ROWS} "
-                "samples are equal; got 'auto', which makes it 0"
+                f"radius must be given for training data of which {RULE_ROWS} "
+                "samples, from first to last, are equal; got 'auto', which makes it 0"
             )
         return super()._train(feed, jobs, known)
 
