@@ -53,7 +53,8 @@ def test_the_wheel_holds_every_room_and_the_bundled_data(built):
         names = {n for n in archive.namelist() if n.startswith("deepsvdd/")}
         licences = [n for n in archive.namelist() if "/licenses/" in n]
     assert names == content_of_the_package()
-    assert {Path(name).name for name in licences} == {"LICENSE", "LICENSE-MNIST.md"}
+    data = {"LICENSE-MNIST.md", "LICENSE-TEXTURES.md"}
+    assert {Path(name).name for name in licences} == {"LICENSE", *data}
 
 
 def test_the_sdist_holds_every_room_and_the_bundled_data(built):

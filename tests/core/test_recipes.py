@@ -214,9 +214,10 @@ def test_a_class_of_the_papers_data_sets_is_trained_as_ever(n):
         assert get_recipe(name, "cifar10_LeNet", n) == get_recipe(name, "cifar10_LeNet")
 
 
-def test_variants_are_of_networks_that_exist():
+def test_variants_are_of_networks_or_methods_that_exist():
+    later = {f"{method}{kind}" for method in LATER for kind in ("", " of vectors")}
     for variants in RECIPES.values():
-        assert set(variants) - {""} <= set(NETWORKS)
+        assert set(variants) - {""} <= {*NETWORKS, *later}
 
 
 def test_a_network_without_a_variant_gets_the_common_recipe():
