@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsvdd.core.networks import NETWORKS
-from deepsvdd.core.recipes import MEANT_FOR, RECIPES, Phase, Recipe, get_recipe
+from deepsvdd.core.recipes import LATER, MEANT_FOR, RECIPES, Phase, Recipe, get_recipe
 
 NAN, INFINITY = float("nan"), float("inf")
 
