@@ -33,6 +33,25 @@ class Number(click.FloatRange):
         return float(super().convert(number, param, ctx))
 
 
+class Due(click.ParamType):
+    """Until when to hand in; a day without a time lasts until its end."""
+
+    name = "datetime"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Read a date, or say what one looks like."""
+        from deepsvdd.course.lateness import end_of
+
+        try:
+            return end_of(value)
+        except ValueError:
+            self.fail(
+                f"must be a date like 2026-11-05 or '2026-11-05 23:59'; got '{value}'"
+            )
+
+
 SECONDS = Number(1, 7 * 24 * 3600)  # up to a week
 MEBIBYTES = click.IntRange(64, 2**24)  # Python alone needs as much; up to 16 TiB
 SEED = click.IntRange(0, 2**63 - 1)
@@ -281,6 +300,12 @@ def solutions(
     from deepsvdd.course.solutions import openings, read_dates, solved
     from deepsvdd.course.source import read_assignments
 
+    folder = sources if sources.is_dir() else sources.parent
+    if out.resolve() == folder.resolve():
+        raise ValueError(
+            "out must be another folder than that of the sources, which would be "
+            f"overwritten; got '{out}'"
+        )
     require_writable(out / "1.ipynb")
     assignments = read_assignments([sources])
     due = read_dates(dates, [each.name for each in assignments])
@@ -320,8 +345,9 @@ def solutions(
 )
 @click.option(
     "--due",
-    type=click.DateTime(["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d"]),
-    help="When to hand in, as '2026-11-05 23:59'; tells who was late (Blackboard).",
+    type=Due(),
+    help="When to hand in, as '2026-11-05 23:59', or a day, which lasts until its end; "
+    "tells who was late (Blackboard).",
 )
 @click.option(
     "--late",

@@ -23,10 +23,11 @@ _RULE = re.compile(
     re.IGNORECASE,
 )
 DAY = timedelta(days=1)
+MOST_DAYS = 366
 # Moodle's status, in English: "… 1 day 3 hours late" (mod/assign/gradingtable.php,
 # format_time of lib/moodlelib.php).
-_UNITS = {"day": 86400, "hour": 3600, "min": 60, "sec": 1}
-_LATE = re.compile(r"((?:\d+ (?:day|hour|min|sec)s?\s*)+) late", re.IGNORECASE)
+_UNITS = {"year": 365 * 86400, "day": 86400, "hour": 3600, "min": 60, "sec": 1}
+_LATE = re.compile(r"((?:\d+ (?:year|day|hour|min|sec)s?\s*)+) late", re.IGNORECASE)
 EXTENSION, DAYS_LATE = LATENESS
 
 
@@ -77,12 +78,32 @@ def read_rule(text: str) -> LateRule:
     """
     match = _RULE.fullmatch(text)
     share = (number_of(match["share"]) or 0) / 100 if match else 0
-    if match is None or not 0 < share <= 1:
+    days = number_of(match["days"]) if match and match["days"] else None
+    if match is None or not 0 < share <= 1 or (days or 0) > MOST_DAYS:
         raise ValueError(
             "late must be like '10% per day, at most 3 days', with more than 0% and up "
-            f"to 100%; got '{text}'"
+            f"to 100%, and up to {MOST_DAYS} days; got '{text}'"
         )
-    return LateRule(share, int(match["days"]) if match["days"] else None)
+    return LateRule(share, None if days is None else int(days))
+
+
+def end_of(text: str) -> datetime:
+    """Return until when one may hand in: a day without a time lasts until its end.
+
+    Raises
+    ------
+    ValueError
+        If it is no date of this time, or has a time zone.
+
+    Examples
+    --------
+    >>> end_of("2026-11-05"), end_of("2026-11-05 23:59")
+    (datetime.datetime(2026, 11, 6, 0, 0), datetime.datetime(2026, 11, 5, 23, 59))
+    """
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is not None or not 1970 <= time.year <= 9000:
+        raise ValueError("not like 2026-11-05 or 2026-11-05 23:59")
+    return time + DAY if len(text) <= 10 else time
 
 
 def apply(
@@ -108,7 +129,7 @@ def apply(
     typed = cells.get(DAYS_LATE, "")
     if typed:
         days = number_of(typed)
-        if days is None or not 0 <= days <= 366:
+        if days is None or not 0 <= days <= MOST_DAYS:
             raise ValueError(
                 f"{where}: days late must be a number from 0 to 366; got '{typed[:40]}'"
             )
@@ -143,7 +164,7 @@ def duration(text: str) -> timedelta:
     >>> duration("1 day 3 hours")
     datetime.timedelta(days=1, seconds=10800)
     """
-    pairs = re.findall(r"(\d+) (day|hour|min|sec)", text.lower())
+    pairs = re.findall(r"(\d+) (year|day|hour|min|sec)", text.lower())
     return timedelta(seconds=sum(int(n) * _UNITS[unit] for n, unit in pairs))
 
 
@@ -152,11 +173,10 @@ def extension_of(text: str, where: str) -> tuple[timedelta, datetime | None]:
     if not text:
         return timedelta(), None
     days = number_of(text)
-    if days is not None and 0 <= days <= 366:
+    if days is not None and 0 <= days <= MOST_DAYS:
         return days * DAY, None
     with contextlib.suppress(ValueError):
-        end = datetime.fromisoformat(text)
-        return timedelta(), end + DAY if len(text) <= 10 else end
+        return timedelta(), end_of(text)
     raise ValueError(
         f"{where}: extension must be a number of days from 0 to 366, or a date like "
         f"2026-11-07 or 2026-11-07 23:59; got '{text[:40]}'"

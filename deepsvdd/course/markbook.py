@@ -79,8 +79,10 @@ class Final:
 
     @property
     def deduction(self) -> float:
-        """The points that being late costs, in hundredths."""
-        return round(self.total() * (self.taken_off or 0.0), 2)
+        """The points that being late costs, in hundredths; all if nothing counts."""
+        total = self.total()
+        share = self.taken_off or 0.0
+        return total if share >= 1 else min(total, round(total * share, 2))
 
     @property
     def mark(self) -> float:

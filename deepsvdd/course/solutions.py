@@ -6,7 +6,6 @@ days of the rule for late work and the longest extension are over, and not befor
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from deepsvdd.course.build import release
-from deepsvdd.course.lateness import DAY, EXTENSION, LateRule, extension_of
+from deepsvdd.course.lateness import DAY, EXTENSION, LateRule, end_of, extension_of
 from deepsvdd.course.roster import Roster
 from deepsvdd.course.source import MARKER, Assignment, grade_id, kind
 from deepsvdd.course.tables import read_table
@@ -56,15 +55,13 @@ def read_dates(path: Path, names: list[str]) -> dict[str, datetime]:
             raise ValueError(
                 f"'{path}': assignment must be one of {', '.join(names)}; got '{name}'"
             )
-        time = None
-        with contextlib.suppress(ValueError):
-            time = datetime.fromisoformat(text)
-        if time is None or time.tzinfo is not None:
+        try:
+            dates[name] = end_of(text)
+        except ValueError:
             raise ValueError(
                 f"'{path}': due must be a date like 2026-11-05 or 2026-11-05 23:59; "
                 f"got '{text[:40]}' for {name}"
-            )
-        dates[name] = time + DAY if len(text) <= 10 else time  # to the end of the day
+            ) from None
     return dates
 
 

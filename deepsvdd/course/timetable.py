@@ -76,7 +76,7 @@ def read_timetable(path: Path) -> dict[str, list[Session]]:
                 raise ValueError(f"{where} must have {', '.join(sorted(FIELDS))}")
             try:
                 found[plan].append(_session(entry))
-            except (TypeError, ValueError, AttributeError) as error:
+            except (TypeError, ValueError, AttributeError, KeyError) as error:
                 raise ValueError(f"{where} cannot be read: {error}") from None
     return found
 

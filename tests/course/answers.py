@@ -178,3 +178,32 @@ FROM_PACKAGE = """\
 def best_radius(d2, nu):
     return objectives.optimal_radius(d2, nu)
 """
+ONE_ACTIVATION = """\
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bend = nn.LeakyReLU()
+        self.one = nn.Linear(196, 64, bias=False)
+        self.two = nn.Linear(64, 32, bias=False)
+        self.head = nn.Linear(32, 2, bias=False)
+
+    def forward(self, x):
+        return self.head(self.bend(self.two(self.bend(self.one(x)))))
+
+def repaired_{0}(seed):
+    torch.manual_seed(seed)
+    network = Net()
+    for layer in (network.one, network.two, network.head):
+        nn.init.kaiming_normal_(layer.weight)
+    return network
+"""
+AFTER_HEAD = """\
+def repaired_{0}(seed):
+    return nn.Sequential(*network_0(seed), nn.LeakyReLU())
+"""
+ONE_FEWER = """\
+def repaired_{0}(seed):
+    network = network_0(seed)
+    network[3] = nn.Identity()
+    return network
+"""

@@ -14,11 +14,14 @@ from deepsvdd.course.submission import recognise, script
 from tests import ROOT
 from tests.course.answers import (
     ACTIVATION,
+    AFTER_HEAD,
     BORROWED,
     FROM_PACKAGE,
     LARGEST,
     LOADERS,
     LOOPS,
+    ONE_ACTIVATION,
+    ONE_FEWER,
     OWN_LAYER,
 )
 
@@ -72,6 +75,10 @@ RIGHT = {
         "4-collapse",
         {"repair-2": OWN_LAYER + ACTIVATION.format("Bend()"), "best-radius": LARGEST},
     ),
+    "one-activation": (
+        "4-collapse",
+        {f"repair-{number}": ONE_ACTIVATION.format(number) for number in (1, 2)},
+    ),
 }
 
 
@@ -80,6 +87,14 @@ def test_right_answers_lose_nothing(benches, name):
     assignment, solutions = RIGHT[name]
     found, _ = lost(benches(assignment), solutions)
     assert found == {}
+
+
+@pytest.mark.parametrize("answer", [AFTER_HEAD, ONE_FEWER])
+def test_activations_stay_between_the_layers_and_only_there(benches, answer):
+    solutions = {f"repair-{number}": answer.format(number) for number in (1, 2)}
+    found, _ = lost(benches("4-collapse"), solutions)
+    for number in (1, 2):
+        assert "only there" in found[f"repair-{number}-rules"]
 
 
 def test_what_somebody_else_computes_earns_nothing(benches):

@@ -1,11 +1,14 @@
 """What being late costs, and to whom more time was given."""
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
+import click
 import pytest
 
 from deepsvdd.course import feedback, gradebook, lateness
+from deepsvdd.course.cli import Due
 from deepsvdd.course.collection import Found, Person
 from deepsvdd.course.grade import Mark, Result
 from deepsvdd.course.lateness import LateRule, apply, read_rule
@@ -44,13 +47,20 @@ def found(toy, submitted="", late="", row=None):
         ("12.5 % per day", LateRule(0.125)),
         ("5 percent a day at most 1 day", LateRule(0.05, 1)),
         ("100%/day", LateRule(1.0)),
+        ("10% per day, at most 0 days", LateRule(0.1, 0)),
     ],
 )
 def test_rules_are_read(text, rule):
     assert read_rule(text) == rule
 
 
-@pytest.mark.parametrize("text", ["", "10", "0% per day", "101% per day", "10% a week"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "10", "0% per day", "101% per day", "10% a week"),
+        "10% per day, at most 367 days",
+    ],
+)
 def test_what_is_no_rule_is_refused_in_a_sentence(text):
     with pytest.raises(ValueError, match="late must be like '10% per day") as error:
         read_rule(text)
@@ -72,6 +82,15 @@ def test_every_day_begun_costs_its_share(toy, final, submitted, days, mark):
     done, notices = apply(RULE, DUE, found(toy, submitted), Entry(), final)
     assert (done.days_late, done.mark, done.total()) == (days, mark, 8)
     assert notices == []
+
+
+@pytest.mark.parametrize("points", [1.125, 1.115])
+def test_if_nothing_counts_nothing_remains_and_never_less(toy, final, points):
+    own = replace(final, points={"why": points})
+    for rule in (LateRule(1.0), LateRule(0.999)):
+        done = lateness.late_by(rule, 1, own)
+        assert 0 <= done.mark <= 0.01
+        assert done.mark == 0 or rule.share < 1
 
 
 @pytest.mark.parametrize(
@@ -98,6 +117,7 @@ def test_moodle_says_how_late_somebody_was(toy, final, tmp_path):
     row = row_of(tmp_path, id="12", name="Jane Doe", Status=status)
     done, _ = apply(RULE, None, found(toy, "", "yes", row), Entry(), final)
     assert done.days_late == 2
+    assert lateness.duration("1 year 1 day").days == 366
     more = Entry(lateness={"extension": "1"})
     assert apply(RULE, None, found(toy, "", "yes", row), more, final)[0].days_late == 1
 
@@ -116,6 +136,8 @@ def test_if_only_that_somebody_was_late_is_known_a_person_decides(toy, final):
     [
         ({"extension": "soon"}, "extension must be a number of days"),
         ({"extension": "-1"}, "extension must be"),
+        ({"extension": "2026-11-07T12:00+01:00"}, "extension must be"),
+        ({"extension": "9999-12-31"}, "extension must be"),
         ({"days late": "many"}, "days late must be a number from 0 to 366; got 'many'"),
     ],
 )
@@ -142,3 +164,12 @@ def test_table_page_and_gradebook_show_what_was_earned_and_what_remains(toy, fin
 def test_the_rule_says_itself_in_words():
     assert str(RULE) == "10 % of the points for each day begun, nothing after 3 day(s)"
     assert lateness.read_rule("10% per day").factor(20) == 1.0
+
+
+def test_a_day_without_a_time_lasts_until_its_end_in_due_as_elsewhere():
+    read = Due().convert
+    assert read("2026-11-05", None, None) == datetime(2026, 11, 6)
+    assert read("2026-11-05 23:59", None, None) == DUE
+    for text in ("soon", "2026-11-05T23:59+01:00", "9999-12-31"):
+        with pytest.raises(click.BadParameter, match="must be a date like 2026-11-05"):
+            read(text, None, None)

@@ -36,6 +36,17 @@ def test_before_the_date_nothing_is_written_and_afterwards_the_solution(place):
     assert (place / "public/9-toy.ipynb").exists()
 
 
+def test_sources_are_never_overwritten(place):
+    before = (place / "9-toy.ipynb").read_bytes()
+    (place / "dates.csv").write_text("assignment,due\n9-toy,2020-01-01\n")
+    for sources in (place, place / "9-toy.ipynb"):
+        words = ["solutions", str(place), "--dates", str(place / "dates.csv")]
+        done = CliRunner().invoke(main, [*words, "--sources", str(sources)])
+        assert done.exit_code
+        assert "out must be another folder than that of the sources" in done.output
+    assert (place / "9-toy.ipynb").read_bytes() == before
+
+
 def test_late_days_and_extensions_are_waited_for(toy, tmp_path):
     due = {"9-toy": datetime(2026, 11, 5, 12)}
     (opening,) = openings([toy], due, LateRule(0.1, 3))
@@ -63,6 +74,7 @@ def test_it_has_solutions_and_texts_and_nothing_that_marks(toy):
     ("table", "words"),
     [
         ("assignment,due\n1-toy,2026-11-05\n", "assignment must be one of 9-toy; got"),
+        ("assignment,due\n9-toy,9999-12-31\n", "due must be a date like"),
         ("assignment,due\n9-toy,soon\n", "due must be a date like .* got 'soon'"),
         ("name,date\n9-toy,2026-11-05\n", "must have the columns assignment and due"),
     ],
