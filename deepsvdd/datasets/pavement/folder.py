@@ -112,7 +112,7 @@ def write_pavement(folder: str | os.PathLike[str], seed: int = 0) -> Path:
     >>> len(list((folder / "photographs").glob("*/IMG_*")))
     583
     """
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+    if not _is_seed(seed):
         raise ValueError(f"seed must be a whole number from 0 on; got {seed!r}")
     target = Path(folder)
     if target.exists():
@@ -154,6 +154,12 @@ def pictures(seed: int) -> list[Picture]:
     kinds = np.repeat(STRANGE, N_STRANGE).tolist()
     strange = dict(zip(shuffle.permutation(len(taken)), kinds, strict=False))
     return [Picture(*one, strange.get(i, "")) for i, one in enumerate(taken)]
+
+
+def _is_seed(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return int(value) >= 0
 
 
 def _write(folder: Path, seed: int) -> None:
