@@ -227,10 +227,11 @@ def test_masks_lie_where_the_picture_differs_from_bricks(folder):
 
 
 def test_it_refuses(folder, tmp_path):
-    with pytest.raises(
-        ValueError, match=r"seed must be a whole number from 0 on; got -1"
-    ):
-        write_pavement(tmp_path / "x", -1)
+    for seed in (-1, 1.5, True):
+        with pytest.raises(
+            ValueError, match=f"seed must be a whole number from 0 on; got {seed}"
+        ):
+            write_pavement(tmp_path / "x", seed)
     with pytest.raises(ValueError, match=r"folder must be a new one; '.*' exists"):
         write_pavement(folder)
 

@@ -20,6 +20,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def write_pavement(folder: str | os.PathLike[str], seed: int = 0) -> Path:
     Raises
     ------
     ValueError
-        If the seed is out of range, or the folder exists.
+        If the seed is no whole number from 0 on, or the folder exists.
     WriteError
         If the files cannot be written.
 
@@ -111,8 +112,8 @@ def write_pavement(folder: str | os.PathLike[str], seed: int = 0) -> Path:
     >>> len(list((folder / "photographs").glob("*/IMG_*")))
     583
     """
-    if seed < 0:
-        raise ValueError(f"seed must be a whole number from 0 on; got {seed}")
+    if not _is_seed(seed):
+        raise ValueError(f"seed must be a whole number from 0 on; got {seed!r}")
     target = Path(folder)
     if target.exists():
         raise ValueError(f"folder must be a new one; '{target}' exists")
@@ -131,7 +132,17 @@ def write_pavement(folder: str | os.PathLike[str], seed: int = 0) -> Path:
 
 
 def pictures(seed: int) -> list[Picture]:
-    """Take all pictures, in the order of their names: four of each place, one a day."""
+    """Take all pictures, in the order of their names: four of each place, one a day.
+
+    Parameters
+    ----------
+    seed : int
+        As for ``write_pavement``.
+
+    Returns
+    -------
+    list of Picture
+    """
     laid = places(seed)
     shuffle = np.random.default_rng([seed, 2])
     taken: list[tuple[str, Place, int, NDArray[np.uint8], NDArray[np.bool_]]] = []
@@ -143,6 +154,12 @@ def pictures(seed: int) -> list[Picture]:
     kinds = np.repeat(STRANGE, N_STRANGE).tolist()
     strange = dict(zip(shuffle.permutation(len(taken)), kinds, strict=False))
     return [Picture(*one, strange.get(i, "")) for i, one in enumerate(taken)]
+
+
+def _is_seed(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        return False
+    return int(value) >= 0
 
 
 def _write(folder: Path, seed: int) -> None:
@@ -179,7 +196,21 @@ def _disorder(folder: Path, names: list[str], rng: np.random.Generator) -> None:
 
 
 def stored(picture: Picture) -> tuple[str, bytes]:
-    """Encode a picture; return the suffix of its file, and its content."""
+    """Encode a picture.
+
+    Equal pictures have equal bytes with the same version of Pillow; another one may
+    bring another JPEG library, and with it files of other sizes.
+
+    Parameters
+    ----------
+    picture : Picture
+
+    Returns
+    -------
+    suffix : {".jpg", ".png"}
+    content : bytes
+        Of the file.
+    """
     from PIL import Image
 
     image = Image.fromarray(picture.pixels)
