@@ -21,7 +21,7 @@ def command(folder: Path, seed: int) -> None:
 
     \b
     deepsvdd pavement pavement
-    deepsvdd fit pavement/photographs any.safetensors --grey
+    Train on no folder like this as it is: chapter 16 sorts it first.
     """
     from deepsvdd.datasets.pavement import write_pavement
 
