@@ -267,7 +267,10 @@ def test_what_is_shown_of_a_normal_digit_is_the_data_sets(digit):
     assert content["digit"] == digit
     normal = live.detector(digit).anomaly_score(split.x_test[split.y_test == 0])
     unit = content["unit"]
-    np.testing.assert_allclose(content["normal"], np.sort(normal), atol=0.51 * unit)
+    # Half a unit, and what another processor's rounding changes.
+    np.testing.assert_allclose(
+        content["normal"], np.sort(normal), atol=0.51 * unit, rtol=1e-4
+    )
     assert unit < 2e-5 * live.detector(digit).threshold_
     sheet = np.asarray(Image.open(DEMOS / f"data/digits/{digit}.png"))
     columns = content["columns"]
