@@ -17,11 +17,12 @@ def command(folder: Path, seed: int) -> None:
 
     Four pictures of each of 144 places, with weeds, gravel or bricks laid across on 30
     of them. The pixels are those of real photographs; what a program made of them, the
-    README in FOLDER says. Chapter 16 of the book goes from there to a report.
+    README in FOLDER says. Chapter 16 of the book goes from there to a report; it sorts
+    the folder first, as nothing should be trained on it as it is.
 
     \b
     deepsvdd pavement pavement
-    Train on no folder like this as it is: chapter 16 sorts it first.
+    deepsvdd pavement another --seed 1
     """
     from deepsvdd.datasets.pavement import write_pavement
 
