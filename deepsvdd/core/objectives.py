@@ -118,8 +118,12 @@ def pseudo_huber(z: Tensor, c: Tensor) -> Tensor:
     ----------
     Liznerski et al., "Explainable Deep One-Class Classification", ICLR 2021, Section 3.
     """
-    square = (z - c).square()
-    return square / ((square + 1).sqrt() + 1)  # subtracting 1 would cancel digits
+    return huber_of((z - c).square())
+
+
+def huber_of(square: Tensor) -> Tensor:
+    """Turn squares s into √(s + 1) − 1, as subtracting would cancel digits."""
+    return square / ((square + 1).sqrt() + 1)
 
 
 def map_scores(z: Tensor, c: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ bright, digits of few strokes compress well.
 from __future__ import annotations
 
 import io
+from abc import abstractmethod
 from typing import Any
 
 import numpy as np
@@ -72,9 +73,9 @@ class Feature(Baseline):
         feature = self._feature(images)
         return np.abs(feature - self.median_) if self.two_sided else feature
 
+    @abstractmethod
     def _feature(self, images: Array) -> Array:
         """Compute the number of each image (m, c, h, w): (m,)."""
-        raise NotImplementedError
 
 
 class Brightness(Feature):

@@ -8,7 +8,7 @@ from os import PathLike
 import numpy as np
 from torch import Tensor, nn
 
-from deepsvdd.core.objectives import fcdd_loss, squared_distances
+from deepsvdd.core.objectives import fcdd_loss, huber_of, squared_distances
 from deepsvdd.core.outliers import LearnsFromOutliers
 from deepsvdd.core.recipes import Recipe, Variant
 from deepsvdd.core.training import Objective
@@ -24,8 +24,7 @@ def hsc_loss(
     with h(x) = √(‖φ(x) − c‖² + 1) − 1: the cross-entropy of a classifier whose
     probability of "normal" is exp(−h).
     """
-    d2 = squared_distances(network(batch), c)
-    h = d2 / ((d2 + 1).sqrt() + 1)  # subtracting 1 would cancel digits
+    h = huber_of(squared_distances(network(batch), c))
     return fcdd_loss(h, label, weight)
 
 
