@@ -12,6 +12,7 @@ module          holds
 published       the AUCs that the paper reports, from ``paper_auc.csv``
 provenance      how a result came to be: commit, versions, machine, command
 schema          what each field of a line of results may hold
+measures        what a line says of scores: quality, seconds
 results         files of results, read and appended to
 shallow         what shallow detectors share: preprocessing, projection, folds
 simple          nearest image, brightness, bytes of a file

@@ -8,15 +8,15 @@ others.
 from __future__ import annotations
 
 import re
-import time
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsvdd.core.metrics import average_precision, roc_auc
+from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.recipes import Recipe, shortened
 from deepsvdd.datasets import Dataset, Split
+from deepsvdd.reproduction.measures import quality_of, timed
 from deepsvdd.reproduction.results import Line
 from deepsvdd.successors.base import Successor
 from deepsvdd.successors.classified import GEOM
@@ -117,21 +117,15 @@ def run_later(
     # Without a step, but with what is measured on the data, as GOAD's centers.
     control = cls(recipe=shortened(recipe, 0, 0), **common).fit(x, y)
     untrained = roc_auc(split.y_test, control.anomaly_score(split.x_test))
-    start = time.perf_counter()
-    detector = cls(recipe=recipe, **common).fit(x, y)
-    trained = time.perf_counter()
-    scores = detector.anomaly_score(split.x_test)
-    tested = time.perf_counter()
+    detector, seconds = timed(cls(recipe=recipe, **common).fit, x, y)
+    scores, test_seconds = timed(detector.anomaly_score, split.x_test)
     (member,) = detector.members_
-    line: Line = {
-        "auc": roc_auc(split.y_test, scores),
-        "average_precision": average_precision(split.y_test, scores),
-        "n_train": len(split.x_train),
+    line: Line = quality_of(split, scores) | {
         "untrained_auc": untrained,
         "epochs": [0, recipe.training.n_epochs],
         "pretrain_seconds": 0.0,
-        "train_seconds": trained - start,
-        "test_seconds": tested - trained,
+        "train_seconds": seconds,
+        "test_seconds": test_seconds,
         "radius": float(getattr(detector, "radius_", 0.0)),
         "collapsed": member.collapsed,
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import time
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -18,7 +17,7 @@ from deepsvdd.core._engine.devices import channels_last, resolve_device
 from deepsvdd.core._engine.dictionaries import begin
 from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.core.evaluation import untrained_spheres
-from deepsvdd.core.metrics import average_precision, roc_auc
+from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.pretraining import pretrain_autoencoders, reconstruction_scores
@@ -44,6 +43,7 @@ from deepsvdd.reproduction.few_labels import (
     train_deep_sad,
 )
 from deepsvdd.reproduction.later import later_method, run_later
+from deepsvdd.reproduction.measures import control_of, quality_of, timed
 from deepsvdd.reproduction.provenance import provenance
 from deepsvdd.reproduction.results import Line
 from deepsvdd.reproduction.support_vectors import labeled_tenth
@@ -272,24 +272,6 @@ def _scores(detector: Trained, x: Tensor) -> NDArray[np.float32]:
     return scores.float().cpu().numpy()
 
 
-def quality_of(split: Split, scores: NDArray[Any]) -> Line:
-    """Evaluate the scores of a split's test images (m,)."""
-    return {
-        "auc": roc_auc(split.y_test, scores),
-        "average_precision": average_precision(split.y_test, scores),
-        "n_train": len(split.x_train),
-    }
-
-
-def control_of(
-    split: Split, scores: NDArray[Any], control_scores: NDArray[Any]
-) -> Line:
-    """Evaluate the normal test images' scores against those of a control (k,)."""
-    normal = scores[split.y_test == 0]
-    labels = np.repeat([0, 1], [len(normal), len(control_scores)])
-    return {"control_auc": roc_auc(labels, np.concatenate([normal, control_scores]))}
-
-
 def _training(recipe: Recipe, pretraining: dict[str, Any], detector: Trained) -> Line:
     """Describe how one network was trained."""
     line: Line = {
@@ -303,13 +285,6 @@ def _training(recipe: Recipe, pretraining: dict[str, Any], detector: Trained) ->
         line["radius"] = detector.radius
         line["collapsed"] = detector.collapsed
     return line
-
-
-def timed(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    """Call a function; return its result and the seconds it took."""
-    start = time.perf_counter()
-    result = function(*arguments)
-    return result, time.perf_counter() - start
 
 
 @lru_cache(maxsize=4)

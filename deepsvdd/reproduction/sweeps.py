@@ -17,9 +17,10 @@ from deepsvdd.core.training import (
     OBJECTIVES,
 )
 from deepsvdd.files import atomic_write, require_writable
+from deepsvdd.reproduction.measures import quality_of
 from deepsvdd.reproduction.provenance import command_line
 from deepsvdd.reproduction.results import SETTINGS, Line, ResultsFile, key_of
-from deepsvdd.reproduction.runs import Run, data_of, quality_of, run_task
+from deepsvdd.reproduction.runs import Run, data_of, run_task
 from deepsvdd.reproduction.tasks import Settings, Task, check_file, remaining
 
 SECONDS = ("pretrain_seconds", "train_seconds", "test_seconds")
