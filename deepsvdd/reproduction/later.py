@@ -86,7 +86,7 @@ def run_later(
     preprocessing: str,
     precision: str,
     device: str,
-) -> Line:
+) -> tuple[Line, NDArray[np.float32]]:
     """Train and test one detector, and the same before any training.
 
     Parameters
@@ -104,9 +104,12 @@ def run_later(
 
     Returns
     -------
-    dict
+    line : dict
         AUC, average precision, the untrained AUC, seconds; of DROCC, the radius by its
         rule; of GEOM, the AUC of a kernel density on its network's features.
+    scores : ndarray of shape (m,)
+        Of the test images, as ensembles average them: ‖φ(x) − c‖ in units of its mean
+        over the training data.
     """
     cls, more = CLASSES.get(method, (HSC, {}))
     common: dict[str, Any] = {"network": network, "preprocessing": preprocessing}
@@ -135,7 +138,7 @@ def run_later(
         line["density_auc"] = density_auc(detector, split)
     if outliers is not None:
         line["n_labeled"] = len(x) - len(split.x_train)
-    return line
+    return line, (np.sqrt(scores) / member.mean_distance).astype(np.float32)
 
 
 def density_auc(detector: GEOM, split: Split) -> float:
