@@ -6,7 +6,9 @@ import pytest
 from deepsvdd import DROCC, GEOM, HSC, FrozenFeatures
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.reproduction.later import later_method, run_later
+from deepsvdd.reproduction.results import ResultsFile, read_results
 from deepsvdd.reproduction.runs import run_task
+from deepsvdd.reproduction.sweeps import sweep
 from deepsvdd.reproduction.tasks import Task, find_recipe, plan, recipe_of
 from tests.toys import CPU, SHORT, small
 
@@ -80,13 +82,18 @@ def test_a_task_of_its_own_for_each(monkeypatch, few):
     assert roc_auc(few.y_test, first[1]) == pytest.approx(first[0]["auc"], abs=1e-6)
 
 
+def enumerated(function, tasks):
+    """Carry out tasks in this process."""
+    yield from enumerate(map(function, tasks))
+
+
 def test_an_ensemble_is_the_estimators(monkeypatch, few, tmp_path):
     for module in ("runs", "sweeps"):
         monkeypatch.setattr(f"deepsvdd.reproduction.{module}.data_of", lambda *_: few)
     tasks = plan(["mnist"], [3], ["geom"], ["quick:0+1"], [0, 1], CPU)
     path = tmp_path / "a.jsonl"
     with ResultsFile(path) as file:
-        sweep(tasks, file, local(1, 1), ensembles=True)
+        sweep(tasks, file, enumerated, ensembles=True)
     *_, line = read_results([path])
     assert (line["method"], line["members"]) == ("geom-x2", [0, 1])
     recipe = recipe_of("quick:0+1", "mnist_LeNet", "geom")
