@@ -165,6 +165,7 @@ SHAPES = {
     "cifar10_LeNet_ELU": (3, 32, 32),
     "gtsrb_LeNet": (3, 32, 32),
     "deep_LeNet": (3, 72, 40),
+    "cifar10_ResNet": (3, 32, 32),
     "mlp": (30,),
     "mlp_BN": (30,),
 }

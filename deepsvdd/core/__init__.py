@@ -10,6 +10,7 @@ preprocessing  contrast normalization, scaling to [0, 1] by the training data
 networks       the networks φ, their decoders, the autoencoders that pretrain them;
                the weights that a seed draws
 layers         two fast layers, here because the networks are made of them
+residual       a residual network, larger than the paper's
 fcn            the fully convolutional network of FCDD, and its maps enlarged
 architecture   what a network must not have, by the paper's propositions
 objectives     the loss functions, center, radius and score: the paper's equations

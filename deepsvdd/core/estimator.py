@@ -36,10 +36,10 @@ class DeepSVDD(Detector):
     network : str or Module, default="auto"
         "mnist_LeNet", "cifar10_LeNet", "cifar10_LeNet_ELU", "gtsrb_LeNet" (images),
         "deep_LeNet" (images of more than 64 pixels a side, up to 256; ours, not the
-        paper's), "mlp", "mlp_BN" (vectors), or "auto" to choose by the data's shape; or
-        a module of your own that maps a batch to representations (n, d), an
-        :class:`~deepsvdd.Autoencoder` if it is to be pretrained. Your module is copied,
-        not changed.
+        paper's), "cifar10_ResNet" (larger; ours), "mlp", "mlp_BN" (vectors), or "auto"
+        to choose by the data's shape; or a module of your own that maps a batch to
+        representations (n, d), an :class:`~deepsvdd.Autoencoder` if it is to be
+        pretrained. Your module is copied, not changed.
     objective : {"one-class", "soft-boundary"}, default="one-class"
         Equation 4 or Equation 3 of the paper.
     nu : float in (0, 1], default=0.1

@@ -218,6 +218,7 @@ RECIPES = {
         "": PAPER,
         "cifar10_LeNet": PAPER_CIFAR10,
         "cifar10_LeNet_ELU": PAPER_CIFAR10,
+        "cifar10_ResNet": PAPER_CIFAR10,
         "gtsrb_LeNet": PAPER_GTSRB,
         # Ours, so the paper has none for it: the authors' protocol for color images,
         # with the batches of their small class.
@@ -227,6 +228,7 @@ RECIPES = {
         "": FAST,
         "cifar10_LeNet": FAST_CIFAR10,
         "cifar10_LeNet_ELU": FAST_CIFAR10,
+        "cifar10_ResNet": FAST_CIFAR10,
         "gtsrb_LeNet": FAST_GTSRB,
         "deep_LeNet": FAST_DEEP,
         "mlp": FAST_VECTORS,
@@ -236,6 +238,7 @@ RECIPES = {
         "": shortened(FAST, 3, 3),
         "cifar10_LeNet": shortened(FAST_CIFAR10, 3, 3),
         "cifar10_LeNet_ELU": shortened(FAST_CIFAR10, 3, 3),
+        "cifar10_ResNet": shortened(FAST_CIFAR10, 3, 3),
         "gtsrb_LeNet": shortened(FAST_GTSRB, 8, 8),
         "deep_LeNet": shortened(FAST_DEEP, 7, 7),
         "mlp": QUICK_VECTORS,

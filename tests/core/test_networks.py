@@ -19,12 +19,14 @@ ACTIVATIONS = {
     "cifar10_LeNet_ELU": lambda x: F.elu(x, 1.0),
     "gtsrb_LeNet": lambda x: F.leaky_relu(x, 0.01),
     "deep_LeNet": lambda x: F.leaky_relu(x, 0.01),
+    "cifar10_ResNet": lambda x: F.leaky_relu(x, 0.01),
 }
 LIMITS = {
     "mnist_LeNet": (4, 32),
     "cifar10_LeNet": (8, 64),
     "gtsrb_LeNet": (4, 32),
     "deep_LeNet": (32, 256),
+    "cifar10_ResNet": (8, 64),
 }
 
 
@@ -66,6 +68,13 @@ def weights(module):
             1200 + 12800 + 51200 + 204800 + 131072,
             25600 + 204800 + 51200 + 12800 + 1200,
         ),
+        # 9·3·32 + 9·32·64 + 2·9·64·64 + 9·64·128 + 9·128·256 + 2·9·256·256 + 256·128;
+        # 25·8·256 + 25·256·128 + 25·128·64 + 25·64·3
+        (
+            "cifar10_ResNet",
+            864 + 18432 + 73728 + 73728 + 294912 + 1179648 + 32768,
+            51200 + 819200 + 204800 + 4800,
+        ),
         # 30·128 + 128·64 + 64·32; the same backwards, and the biases
         ("mlp", 3840 + 8192 + 2048, 2048 + 64 + 8192 + 128 + 3840 + 30),
         # 30·128 + 128·128 + 128·128; the same backwards, and the biases
@@ -90,6 +99,7 @@ def test_mnist_network_has_7272_weights():
         ("cifar10_LeNet_ELU", 128),
         ("gtsrb_LeNet", 32),
         ("deep_LeNet", 128),
+        ("cifar10_ResNet", 128),
         ("mlp", 32),
         ("mlp_BN", 128),
     ],
@@ -271,6 +281,8 @@ def batch_norm(x, norm, training):
 def textbook_encoder(name, encoder, x, training):
     """Convolution, norm, activation, pooling; then the linear head."""
     activation = ACTIVATIONS[name]
+    if name == "cifar10_ResNet":
+        return textbook_resnet(encoder, x, training)
     for conv, norm in zip(encoder.convs, encoder.norms, strict=True):
         x = F.conv2d(x, conv.weight, padding=2)
         x = F.max_pool2d(activation(batch_norm(x, norm, training)), 2)
@@ -278,6 +290,25 @@ def textbook_encoder(name, encoder, x, training):
     if name == "gtsrb_LeNet":
         x = activation(x @ encoder.dense[0].weight.T)
     return x @ encoder.head.weight.T
+
+
+def textbook_resnet(encoder, x, training):
+    """Stem; convolution, norm, activation, pooling; blocks in the first and last."""
+
+    def layer(x, conv, norm):
+        y = F.conv2d(x, conv.weight, padding=1)
+        return F.leaky_relu(batch_norm(y, norm, training), 0.01)
+
+    x = layer(x, encoder.stem, encoder.stem_norm)
+    for stage, (conv, norm) in enumerate(
+        zip(encoder.convs, encoder.norms, strict=True)
+    ):
+        x = F.max_pool2d(layer(x, conv, norm), 2)
+        if stage != 1:
+            block = encoder.blocks[stage]
+            y = layer(x, block.convs[0], block.norms[0])
+            x = x + layer(y, block.convs[1], block.norms[1])
+    return F.max_pool2d(x, 4).flatten(1) @ encoder.head.weight.T
 
 
 def textbook_decoder(name, decoder, z, training):
