@@ -12,7 +12,7 @@ import pytest
 import scipy.stats
 import torch
 
-from deepsvdd import build_autoencoder
+from deepsvdd import DROCC, GEOM, build_autoencoder
 from deepsvdd.core.metrics import bootstrap_auc
 from deepsvdd.reproduction.results import read_results
 from deepsvdd.reproduction.runs import run_task
@@ -172,6 +172,47 @@ def test_the_precisions_are_compared_in_pairs(comparisons, capsys):
     assert "6 pairs: +0.20 points on average, standard deviation 0.09" in (
         capsys.readouterr().out
     )
+
+
+def test_a_rule_on_normal_images_chooses_for_the_later_methods(
+    comparisons, monkeypatch, mnist, tmp_path, capsys
+):
+    later = importlib.import_module("benchmarks.later")
+    asked = []
+    monkeypatch.setattr(later, "load_dataset", lambda name: asked.append(name) or mnist)
+    monkeypatch.setattr(later, "N_TRAIN", 100)
+    monkeypatch.setattr(sys, "argv", ["benchmarks"])
+    job = {"n_epochs": 1, "lr": 1e-3}
+    experiments = {
+        "geom": (GEOM, lambda: [job | {"transformations": "rotations"}]),
+        "drocc": (DROCC, lambda: [job | {"gaps": g, "n_steps": 0} for g in (1, 4)]),
+    }
+    monkeypatch.setattr(later, "EXPERIMENTS", experiments)
+    path = tmp_path / "rule.jsonl"
+    for name in ("geom", "drocc", "drocc"):
+        later.main([name, str(path), "--classes", "1"])
+    lines = later.read(path)
+    assert [line["method"] for line in lines] == ["GEOM", "DROCC", "DROCC"]
+    for line in lines:
+        made = [line[name] for name in later.MADE]
+        assert line["rule"] == pytest.approx(sum(made) / 3)
+        assert 0 < line["others"] <= 1
+    assert lines[1]["others"] != lines[2]["others"]  # the radius counts
+    assert set(asked) == {"fashion_mnist"}  # whatever is to be chosen for
+    table = capsys.readouterr().out
+    better = max(lines[1:], key=lambda line: line["rule"])
+    assert table.split("*")[-2].split(", ")[-2] == f"gaps {better['gaps']}"
+
+
+def test_images_that_the_rule_makes_are_of_normal_ones(comparisons):
+    later = importlib.import_module("benchmarks.later")
+    images = np.arange(3 * 16, dtype=np.uint8).reshape(3, 1, 4, 4)
+    joined, swapped = later.joined(images), later.swapped(images)
+    assert (joined[1, 0, :, :2] == images[1, 0, :, :2]).all()
+    assert (joined[1, 0, :, 2:] == images[0, 0, :, 2:]).all()
+    assert (swapped[..., :2] == images[..., 2:]).all()
+    assert later.blended(images)[1, 0, 0, 0] == (16 + 0) / 2
+    assert later.blended(images).dtype == np.uint8
 
 
 def test_each_difference_from_the_paper_s_code_changes_the_result(comparisons):
