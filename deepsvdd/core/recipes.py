@@ -190,13 +190,14 @@ def shortened(recipe: Recipe, pretraining: int, training: int) -> Recipe:
     )
 
 
-# Of the later methods (:mod:`deepsvdd.successors`), which pretrain nothing.
+# Estimators of the later methods (:mod:`deepsvdd.successors`), by the names that their
+# recipes and model files know them by. They pretrain nothing.
+LATER = ("GEOM", "GOAD", "DROCC", "HSC")
 FAST_LATER = Recipe(
     pretraining=Phase(n_epochs=0, batch_size=64, schedule="one-cycle"),
     training=Phase(lr=1e-3, n_epochs=15, batch_size=64, schedule="one-cycle"),
 )
 FAST_LATER_VECTORS = shortened(FAST_LATER, 0, 5)
-LATER = ("GEOM", "GOAD", "DROCC", "HSC")
 
 QUICK_VECTORS = replace(shortened(FAST_VECTORS, 0, 1), warm_up_epochs=0)
 

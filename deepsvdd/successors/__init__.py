@@ -17,6 +17,7 @@ surrounded       normal samples against those that gradient ascent finds around 
 exposed          the hypersphere classifier, against outliers of another data set
                  (:class:`HSC`)
 base             what the five share
+methods          the names of all of them
 saved            model files of any estimator
 ================ =================================================================
 """

@@ -14,13 +14,10 @@ from deepsvdd.core.detector import Detector
 from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.fcdd import FCDD
 from deepsvdd.core.model_file import read_contents, read_detector
-from deepsvdd.successors.classified import GEOM
-from deepsvdd.successors.clustered import GOAD
-from deepsvdd.successors.exposed import HSC
-from deepsvdd.successors.surrounded import DROCC
+from deepsvdd.successors import methods
 
 CLASSES: dict[str, type[Detector]] = {
-    each.kind: each for each in (DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC, HSC)
+    each.kind: each for each in (DeepSVDD, DeepSAD, FCDD, *methods.CLASSES)
 }
 
 

@@ -202,6 +202,7 @@ class DROCC(Successor):
 
     kind = "DROCC"
     required = ("network", "radius", "gamma", "mu", "n_steps", "recipe")
+    measured = ("radius_",)
 
     def __init__(
         self,
