@@ -13,6 +13,8 @@ options       options that several commands have, and their values' ranges
 inputs        reading what is trained on or scored: arrays, tables, images, folders
 tables        reading CSV and Parquet
 labels        reading labels of training samples
+methods       what ``fit --method`` names: estimators, and which options each has
+outliers      reading outliers to learn from
 left_out      what could not be read or scored: named, counted, told by the exit status
 config        the settings of ``train``: where each comes from, and config.json
 run_log       what ``train`` says, on the terminal and in log.txt

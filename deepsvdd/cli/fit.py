@@ -10,31 +10,32 @@ from typing import Any
 import click
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.inputs import (
     input_files,
+    joined,
     kind_of,
     read_array,
     read_batches,
-    readable,
+    readable_pictures,
     refuse_idle,
     usable_rows,
 )
 from deepsvdd.cli.labels import labels_of, read_labels
 from deepsvdd.cli.left_out import LeftOut, strict
+from deepsvdd.cli.methods import METHODS, PLAIN, build
+from deepsvdd.cli.outliers import outliers_of
 from deepsvdd.cli.tables import read_table
 from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.distributed import process_group, rank
-from deepsvdd.core.deep_sad import DeepSAD
 from deepsvdd.core.detector import Detector
-from deepsvdd.core.estimator import DeepSVDD
-from deepsvdd.core.fcdd import FCDD
 from deepsvdd.core.networks import NETWORKS, build_autoencoder, default_network
 from deepsvdd.core.recipes import RECIPES
-from deepsvdd.core.training import MAPS, OBJECTIVES
 from deepsvdd.datasets.images import ImageArray, ImageFolder
 from deepsvdd.files import refuse_output_as_input, require_writable
+from deepsvdd.successors.transformations import LINEAR, SETS
 
 
 @click.command(name="fit", short_help="Train on normal images or arrays of your own.")
@@ -70,11 +71,16 @@ from deepsvdd.files import refuse_output_as_input, require_writable
     "--recipe", type=click.Choice(tuple(RECIPES)), default="fast", show_default=True
 )
 @click.option(
-    "--objective",
-    type=click.Choice((*OBJECTIVES, MAPS)),
-    default="one-class",
+    "--method",
+    "--objective",  # its name where there were Deep SVDD's objectives only
+    "method",
+    type=click.Choice(tuple(METHODS)),
+    default=PLAIN,
     show_default=True,
-    help="fcdd makes heat maps, and learns from synthetic outliers.",
+    help="one-class, soft-boundary: Deep SVDD; deep-sad: the former with --labels; "
+    "fcdd: heat maps. Later methods: geom recognizes how an image was rotated, "
+    "geom-shifts also how shifted; goad does it by clusters, of vectors, too; drocc "
+    "makes anomalies around normal samples; hsc learns from --outliers.",
 )
 @click.option(
     "--nu",
@@ -86,14 +92,35 @@ from deepsvdd.files import refuse_output_as_input, require_writable
 @click.option(
     "--labels",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="CSV with the columns sample and label (1 normal, -1 anomaly): Deep SAD.",
+    help="CSV with the columns sample and label (1 normal, -1 anomaly), for deep-sad, "
+    "fcdd and hsc.",
 )
 @click.option(
     "--eta",
     type=shared.number_or_text,
     metavar="NUMBER|balanced",
-    help="η, the weight of a labeled sample, with --labels; balanced: all of them "
-    "count as much as all others.  [default: 1]",
+    help="η of deep-sad, the weight of a labeled sample; balanced: all of them count "
+    "as much as all others.  [default: 1]",
+)
+@click.option(
+    "--outliers",
+    metavar="PATH|confetti",
+    help="What hsc and fcdd learn from: samples of something else, in a folder or file "
+    "like INPUT, at most as many as INPUT has; or rectangles drawn over its images.  "
+    "[default of fcdd: confetti]",
+)
+@click.option(
+    "--transformations",
+    type=click.Choice(("auto", *SETS, LINEAR)),
+    help="What geom and goad recognize; linear: random maps of vectors.  "
+    "[default: auto, rotations or linear]",
+)
+@click.option(
+    "--radius",
+    type=shared.number_or_text,
+    metavar="NUMBER|auto",
+    help="Where drocc makes anomalies: the distance from normal samples, after "
+    "preprocessing.  [default: auto, the usual one to the nearest sample]",
 )
 @click.option(
     "--calibrate",
@@ -129,6 +156,11 @@ def command(input: Path, model: Path, **options: Any) -> None:
     \b
     deepsvdd fit good_parts/ parts.safetensors --size 32 --n_members 3
     deepsvdd score parts.safetensors new_parts/ --resize -o scores.csv
+    By another method, here one that learns to tell rotations of normal images apart:
+      deepsvdd fit good_parts/ parts.safetensors --method geom
+    One that learns from images of anything else; of a table, from random maps:
+      deepsvdd fit parts/ p.safetensors --method hsc --outliers other_pictures/
+      deepsvdd fit table.csv t.safetensors --method goad --n_members 3
     With known anomalies among the images, and p-values from other good ones:
       deepsvdd fit parts/ p.safetensors --labels labels.csv --calibrate more_good/
       deepsvdd score p.safetensors new_parts/ --resize --p_values
@@ -142,34 +174,40 @@ def command(input: Path, model: Path, **options: Any) -> None:
     labels, held_out = options.pop("labels"), options.pop("calibrate")
     widths = options.pop("widths")
     widths = None if widths is None else shared.sizes(widths, "widths")
-    detector = build(
-        labels is not None,
-        widths=widths,
-        random_state=options.pop("seed"),
-        checkpoint_dir=folder if every else None,
-        checkpoint_every=every or 1,
-        verbose=True,
-        **options,
-    )
+    method, seed, key = options.pop("method"), options.pop("seed"), reading["key"]
+    own = {
+        "widths": widths,
+        "random_state": seed,
+        "checkpoint_dir": folder if every else None,
+        "checkpoint_every": every or 1,
+        "verbose": True,
+    }
+    detector = build(method, labels is not None, options | own)
     detector.check_parameters()
+    outliers = outliers_of(options["outliers"], key, seed, reading["stream"])
     resolve_device(options["device"])
     given = read_labels(labels) if labels else None
     source = open_source(input, options["network"], widths, **reading)
     require_writable(model)
     files = (*source.files, *source.left_out) if isinstance(source, ImageFolder) else ()
-    others = [path for path in (labels, held_out) if path]
-    if held_out:
-        others += input_files(held_out)
+    folders = [path for path in (held_out, outliers and outliers.path) if path]
+    others = [file for path in folders for file in (path, *input_files(path))]
+    others += [labels] if labels else []
     refuse_output_as_input(model, input, *files, *others)
     with process_group():
         first = rank() == 0
         data, names, n = normal_data(source, left_out, reading["stream"], input)
-        y = (labels_of(names, given, labels),) if given else ()
-        detector.fit(data, *y)
+        y = labels_of(names, given, labels) if given else np.zeros(len(names), int)
+        told = told_labels(y) if given else []
+        if outliers:
+            data, n_outliers, n_read = outliers.beside(data, left_out)
+            told.append(f"outliers: {n_outliers} of '{outliers.path}'")
+            y, n = np.append(y, np.full(n_outliers, -1)), n + n_read
+        detector.fit(data, *([y] if told else []))
     if not first:
         return
     if held_out:
-        n += calibrate(detector, held_out, left_out, reading["key"])
+        n += calibrate(detector, held_out, left_out, key)
     detector.save(model)
     shutil.rmtree(folder, ignore_errors=True)
     shape = "×".join(map(str, detector.input_shape_))
@@ -177,39 +215,18 @@ def command(input: Path, model: Path, **options: Any) -> None:
         f"{model}: {detector.network_} for samples of {shape}, "
         f"{len(detector.members_)} member(s), threshold {detector.threshold_:.6g}"
     )
-    if given:
-        counts = detector.label_counts_.items()
-        click.echo(f"labels: {', '.join(f'{count} {name}' for name, count in counts)}")
+    for line in told:
+        click.echo(line)
     if held_out:
         click.echo(f"calibrated on {len(detector.calibration)} samples of '{held_out}'")
     left_out.finish(n)
 
 
-def build(supervised: bool, **options: Any) -> Any:
-    """Choose the estimator by its objective and whether there are labels."""
-    eta, objective = options.pop("eta"), options["objective"]
-    if eta is not None and (objective == MAPS or not supervised):
-        where = "without fcdd" if supervised else "with --labels"
-        raise ValueError(f"eta must go {where}; got {eta}: leave it out")
-    if objective == MAPS:
-        network, widths = options.pop("network"), options.pop("widths")
-        if network != "auto":
-            raise ValueError(f"network must be auto with fcdd; got {network!r}")
-        if widths is not None:
-            raise ValueError(
-                f"widths must go without fcdd, whose network has its own; got {widths}"
-            )
-        del options["objective"]
-        return FCDD(contamination=options.pop("nu"), **options)
-    if not supervised:
-        return DeepSVDD(**options)
-    del options["objective"]
-    if objective != "one-class":
-        raise ValueError(
-            f"objective must be one-class or fcdd with --labels; got {objective!r}"
-        )
-    share = options.pop("nu")
-    return DeepSAD(contamination=share, eta=1.0 if eta is None else eta, **options)
+def told_labels(y: NDArray[Any]) -> list[str]:
+    """Say how many samples have which label."""
+    names = {"normal": 1, "anomaly": -1, "unlabeled": 0}
+    counts = ", ".join(f"{(y == label).sum()} {name}" for name, label in names.items())
+    return [f"labels: {counts}"]
 
 
 def calibrate(
@@ -234,13 +251,6 @@ def calibrate(
         np.concatenate(parts) if isinstance(parts[0], np.ndarray) else joined(parts)
     )
     return sum(len(batch.names) for batch in batches)
-
-
-def joined(tables: list[Any]) -> Any:
-    """Put tables of the same columns together."""
-    import pandas as pd
-
-    return pd.concat(tables)
 
 
 def open_source(
@@ -279,10 +289,7 @@ def open_source(
 def normal_data(
     source: Any, left_out: LeftOut, stream: bool, path: Path
 ) -> tuple[Any, Sequence[str], int]:
-    """Return training data without what cannot be used, its names, and how many it was.
-
-    Images to be streamed are read once before, so that no bad one ends the training.
-    """
+    """Return training data without what cannot be used, names, and how many it was."""
     if not isinstance(source, ImageFolder):
         n = len(source)
         index = getattr(source, "index", range(n))  # a table's rows may have names
@@ -291,18 +298,12 @@ def normal_data(
             return data, list(map(str, index)), n
         usable = usable_rows(source, path, left_out)
         return source[usable], [str(index[i]) for i in np.flatnonzero(usable)], n
-    files = dict.fromkeys(source.files, "") | source.left_out
-    images: list[Any] = []
-    source.files = []
-    for file, pixels in readable(files, source.shape, left_out, resize=True):
-        if pixels is not None:
-            source.files.append(file)
-            if not stream:
-                images.append(pixels)
+    n = len(source) + len(source.left_out)
+    images = readable_pictures(source, left_out, stream)
     if len(source) < 2:
         reasons = "".join(f"; first: {reason}" for reason in left_out.reasons[:1])
         raise ValueError(
             f"'{path}' must hold at least 2 readable images; got {len(source)}{reasons}"
         )
     names = [str(file.relative_to(path)) for file in source.files]
-    return (source if stream else np.stack(images)), names, len(files)
+    return images, names, n

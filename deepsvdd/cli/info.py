@@ -34,7 +34,7 @@ def command(model: Path, as_json: bool) -> None:
         "network": f"{parameters['network']}, {weights // len(members):,} weights",
         "input": f"{tuple(metadata['input_shape'])}, {metadata['preprocessing']}",
         "extrema": f"{low.min().item():.6g} to {high.max().item():.6g}",
-        "objective": objective_of(parameters),
+        "objective": objective_of(metadata),
         "members": str(len(members)),
         "radius": ", ".join(f"{member['radius']:.6g}" for member in members),
         "threshold": f"{metadata['threshold']:.6g}",
@@ -58,10 +58,19 @@ def command(model: Path, as_json: bool) -> None:
         click.echo(f"{name:<12} {text}")
 
 
-def objective_of(parameters: dict[str, Any]) -> str:
-    """Write an estimator's objective with its weights."""
-    if "outliers" in parameters:
-        return f"FCDD, outliers: {parameters['outliers']}"
+def objective_of(metadata: dict[str, Any]) -> str:
+    """Write an estimator's objective with its settings."""
+    kind, parameters = metadata["estimator"], metadata["parameters"]
+    for name in ("outliers", "transformations"):
+        if name in parameters:
+            return f"{kind}, {name}: {parameters[name]}"
+    if "gamma" in parameters:
+        r, how = metadata["measured"]["radius_"], parameters["radius"]
+        rule = " (auto)" if how == "auto" else ""
+        return (
+            f"{kind}, r = {r:.6g}{rule}, γ = {parameters['gamma']}, "
+            f"μ = {parameters['mu']}, {parameters['n_steps']} steps"
+        )
     if "eta" in parameters:
         return f"Deep SAD, η = {parameters['eta']}, ε = {parameters['eps']}"
     return f"{parameters['objective']}, ν = {parameters['nu']}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from deepsvdd.cli import tables
 from deepsvdd.cli.left_out import LeftOut
 from deepsvdd.datasets.image_files import read_picture
-from deepsvdd.datasets.images import find_images
+from deepsvdd.datasets.images import ImageFolder, find_images
 from deepsvdd.datasets.samples import LARGEST
 from deepsvdd.errors import UnreadableImageError
 
@@ -191,6 +191,30 @@ def readable(
         else:
             left_out.note(notes)
             yield file, pixels
+
+
+def readable_pictures(images: ImageFolder, left_out: LeftOut, stream: bool) -> Any:
+    """Read a folder's images (n, c, h, w), without those that cannot be.
+
+    Images to be streamed are read once before, so that no bad one ends the training;
+    then they are the folder itself.
+    """
+    files = dict.fromkeys(images.files, "") | images.left_out
+    read: list[Any] = []
+    images.files = []
+    for file, pixels in readable(files, images.shape, left_out, resize=True):
+        if pixels is not None:
+            images.files.append(file)
+            if not stream:
+                read.append(pixels)
+    return images if stream else np.reshape(read, (len(read), *images.shape))
+
+
+def joined(tables: list[Any]) -> Any:
+    """Put tables of the same columns together."""
+    import pandas as pd
+
+    return pd.concat(tables)
 
 
 def usable_rows(

@@ -42,6 +42,7 @@ def write_detector(
     kind: str,
     parameters: dict[str, Any],
     fitted: Mapping[str, Any],
+    measured: Sequence[str],
 ) -> None:
     """Write a fitted detector to one file, whole or not at all.
 
@@ -54,6 +55,8 @@ def write_detector(
         The estimator's parameters.
     fitted : mapping
         Its fitted attributes by name.
+    measured : sequence of str
+        Those of them that the class adds, positive numbers.
 
     Raises
     ------
@@ -78,11 +81,14 @@ def write_detector(
     for name, array in arrays.items():
         if array is not None:  # a model of version 0.1 does not know
             tensors[name] = torch.from_numpy(array)
-    write_model(path, tensors, metadata_of(kind, parameters, fitted))
+    write_model(path, tensors, metadata_of(kind, parameters, fitted, measured))
 
 
 def metadata_of(
-    kind: str, parameters: dict[str, Any], fitted: Mapping[str, Any]
+    kind: str,
+    parameters: dict[str, Any],
+    fitted: Mapping[str, Any],
+    measured: Sequence[str],
 ) -> dict[str, Any]:
     """Describe a fitted detector in JSON's terms."""
     import sklearn
@@ -102,6 +108,7 @@ def metadata_of(
     return {
         "estimator": kind,
         "labels": fitted.get("label_counts_"),
+        "measured": {name: float(fitted[name]) for name in measured},
         "n_calibration": len(fitted.get("calibration_", ())),
         "parameters": stored,
         "input_shape": list(fitted["input_shape_"]),
@@ -249,6 +256,7 @@ def read_detector(
         fitted["feature_names_in_"] = np.asarray(names, dtype=object)
     if counts := metadata.get("labels"):
         fitted["label_counts_"] = counts
+    fitted |= metadata.get("measured") or {}
     if BASELINE in tensors:
         fitted["typical_"] = tensors[BASELINE]
     if TRAINED_ON in tensors:

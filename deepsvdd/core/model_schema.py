@@ -15,25 +15,18 @@ from torch import Tensor, nn
 from deepsvdd.core._engine.model_format import strip_prefix
 from deepsvdd.core.networks import MAP_NETWORK, build_autoencoder
 from deepsvdd.core.preprocessing import METHODS
-from deepsvdd.core.recipes import Phase, Recipe, is_number, is_whole
+from deepsvdd.core.recipes import LATER, Phase, Recipe, is_number, is_whole
 from deepsvdd.core.training import OBJECTIVES
 from deepsvdd.errors import ModelFileError
 from deepsvdd.version import __version__
 
 FIELDS = ("parameters", "input_shape", "preprocessing", "threshold", "members")
 # Later than version 0.1, or not in every file.
-OPTIONAL = ("estimator", "labels", "n_calibration", "feature_names", "kind")
-# Estimators that the files of this version may hold.
-KINDS = (
-    "DeepSVDD",
-    "DeepSAD",
-    "FCDD",
-    "GEOM",
-    "GOAD",
-    "DROCC",
-    "HSC",
-    "FrozenFeatures",
+OPTIONAL = (
+    *("estimator", "labels", "measured", "n_calibration", "feature_names", "kind"),
 )
+# Estimators that the files of this version may hold.
+KINDS = ("DeepSVDD", "DeepSAD", "FCDD", *LATER, "FrozenFeatures")
 LABELS = ("normal", "anomaly", "unlabeled")
 TRAINED_ON = "training.hashes"
 BASELINE = "training.typical"
@@ -83,6 +76,7 @@ def check_contents(
         _check_values(metadata)
         _check_members(metadata["members"])
         _check_labels(metadata.get("labels"))
+        _check_measured(metadata.get("measured"), classes[kind])
         _check_tensors(tensors, metadata, classes[kind])
     except ValueError as error:
         advice = "restore it from a copy, or train again"
@@ -220,6 +214,16 @@ def _check_labels(counts: Any) -> None:
     )
     domain = f"null or whole numbers of {', '.join(LABELS)}"
     require_field("labels", valid, domain, counts)
+
+
+def _check_measured(given: Any, cls: Any) -> None:
+    """Check the numbers that the estimator has measured on its training data."""
+    place = "measured"
+    given = {} if given is None else given  # a model of version 0.1 has none
+    _check_fields(place, given, cls.measured, ())
+    for name, value in given.items():
+        valid = is_finite(value, 0) and value > 0
+        require_field(f"{place}.{name}", valid, "a positive number", value)
 
 
 def _check_members(members: Any) -> None:

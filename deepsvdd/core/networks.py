@@ -354,8 +354,8 @@ def build_autoencoder(
     if name in VECTOR_NETWORKS:
         n_features, normed = math.prod(input_shape), name == "mlp_BN"
         sizes = tuple(widths or (normed_widths(n_features) if normed else WIDTHS))
-        encoder = MLP(n_features, sizes, normed)
-        return Autoencoder(encoder, MLPDecoder(input_shape, sizes))
+        mlp = MLP(n_features, sizes, normed)
+        return Autoencoder(mlp, MLPDecoder(input_shape, sizes))
     check_network(name, input_shape, widths)
     config = LENETS[name].widened(widths).suited_to(input_shape)
     encoder: nn.Module

@@ -301,7 +301,9 @@ def elementary() -> dict[Any, Any]:
 def describe(model: ModelProto, detector: Any, normal: str | None) -> None:
     """Write into a model where it comes from, what it takes, and what it gives."""
     parameters = detector.get_params(deep=False)
-    provenance = metadata_of(detector.kind, parameters, vars(detector))
+    provenance = metadata_of(
+        detector.kind, parameters, vars(detector), detector.measured
+    )
     for member in provenance["members"]:
         del member["history"]
     known = getattr(detector, "training_hashes_", ())

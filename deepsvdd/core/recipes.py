@@ -190,7 +190,9 @@ def shortened(recipe: Recipe, pretraining: int, training: int) -> Recipe:
     )
 
 
-# Of the later methods (:mod:`deepsvdd.successors`), which pretrain nothing.
+# Estimators of the later methods (:mod:`deepsvdd.successors`), by the names that their
+# recipes and model files know them by. They pretrain nothing.
+LATER = ("GEOM", "GOAD", "DROCC", "HSC")
 FAST_LATER = Recipe(
     pretraining=Phase(n_epochs=0, batch_size=64, schedule="one-cycle"),
     training=Phase(lr=1e-3, n_epochs=15, batch_size=64, schedule="one-cycle"),
@@ -202,7 +204,6 @@ FAST_TRANSFORMED = shortened(
     replace(FAST_LATER, training=replace(FAST_LATER.training, lr=3e-3)), 0, 8
 )
 TRANSFORMED = ("GEOM", "GOAD")
-LATER = ("GEOM", "GOAD", "DROCC", "HSC")
 
 QUICK_VECTORS = replace(shortened(FAST_VECTORS, 0, 1), warm_up_epochs=0)
 

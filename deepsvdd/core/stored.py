@@ -29,12 +29,15 @@ class Stored:
         Name of the estimator in model files.
     required : tuple of str
         Parameters that every model file has; others may be younger than the file.
+    measured : tuple of str
+        Fitted attributes that the class adds and its files keep, positive numbers.
     """
 
     kind: ClassVar[str]
     get_params: Any  # scikit-learn's
     set_params: Any
     required: ClassVar[tuple[str, ...]] = ("network", "recipe")
+    measured: ClassVar[tuple[str, ...]] = ()
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write the fitted model to one file, safetensors with JSON metadata.
@@ -54,7 +57,8 @@ class Stored:
         check_is_fitted(self)
         check_threshold(self)
         if rank() == 0:  # one of several processes writes for all
-            write_detector(path, self.kind, self.get_params(deep=False), vars(self))
+            parameters = self.get_params(deep=False)
+            write_detector(path, self.kind, parameters, vars(self), self.measured)
 
     @usual_modes()
     def export_onnx(

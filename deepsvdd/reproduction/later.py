@@ -18,22 +18,13 @@ from deepsvdd.core.recipes import Recipe, shortened
 from deepsvdd.datasets import Dataset, Split
 from deepsvdd.reproduction.measures import quality_of, timed
 from deepsvdd.reproduction.results import Line
-from deepsvdd.successors.base import Successor
 from deepsvdd.successors.classified import GEOM
-from deepsvdd.successors.clustered import GOAD
-from deepsvdd.successors.exposed import HSC
 from deepsvdd.successors.frozen import FrozenFeatures
-from deepsvdd.successors.surrounded import DROCC
+from deepsvdd.successors.methods import METHODS
 
-CLASSES: dict[str, tuple[type[Successor], dict[str, Any]]] = {
-    "geom": (GEOM, {}),
-    "geom-shifts": (GEOM, {"transformations": "rotations+shifts"}),
-    "goad": (GOAD, {}),
-    "drocc": (DROCC, {}),
-    "drocc-random": (DROCC, {"n_steps": 0}),
-}
-EXPOSED = "hsc"
-LATER_FORMS = f"{', '.join(CLASSES)} and hsc:DATASET (outliers of another data set)"
+EXPOSED = "hsc"  # which a data set's name follows
+ALONE = tuple(name for name in METHODS if name != EXPOSED)
+LATER_FORMS = f"{', '.join(ALONE)} and {EXPOSED}:DATASET (outliers of another data set)"
 
 
 def later_method(method: str) -> tuple[str, str | None] | None:
@@ -48,7 +39,7 @@ def later_method(method: str) -> tuple[str, str | None] | None:
     >>> later_method("one-class") is None
     True
     """
-    if method in CLASSES:
+    if method in ALONE:
         return method, None
     found = re.fullmatch(rf"{EXPOSED}:(\w+)", method)
     return (EXPOSED, found[1]) if found else None
@@ -56,7 +47,7 @@ def later_method(method: str) -> tuple[str, str | None] | None:
 
 def kind_of_method(method: str) -> str:
     """Name the class of a later method, by which recipes know it."""
-    return CLASSES[method][0].kind if method in CLASSES else HSC.kind
+    return METHODS[method.partition(":")[0]][0].kind
 
 
 def check_outliers(method: str, own: Dataset, outliers: Dataset) -> None:
@@ -111,7 +102,7 @@ def run_later(
         Of the test images, as ensembles average them: ‖φ(x) − c‖ in units of its mean
         over the training data.
     """
-    cls, more = CLASSES.get(method, (HSC, {}))
+    cls, more = METHODS[method.partition(":")[0]]
     common: dict[str, Any] = {"network": network, "preprocessing": preprocessing}
     common |= {"random_state": seed, "precision": precision, "device": device} | more
     x, y = split.x_train, None

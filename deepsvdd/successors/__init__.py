@@ -20,6 +20,7 @@ frozen           distances between features of a network that is not trained any
                  (:class:`FrozenFeatures`)
 bank             features of the training samples, to compare others with
 base             what they share
+methods          the names of all of them
 saved            model files of any estimator
 ================ =================================================================
 """

@@ -14,16 +14,13 @@ from deepsvdd.core.detector import Detector
 from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.fcdd import FCDD
 from deepsvdd.core.model_file import read_contents, read_detector
-from deepsvdd.successors.classified import GEOM
-from deepsvdd.successors.clustered import GOAD
-from deepsvdd.successors.exposed import HSC
+from deepsvdd.successors import methods
 from deepsvdd.successors.frozen import FrozenFeatures
-from deepsvdd.successors.surrounded import DROCC
 
-CLASSES: dict[str, type[Detector]] = {
-    each.kind: each
-    for each in (DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC, HSC, FrozenFeatures)
-}
+DETECTORS: tuple[type[Detector], ...] = (
+    *(DeepSVDD, DeepSAD, FCDD, *methods.CLASSES, FrozenFeatures),
+)
+CLASSES = {each.kind: each for each in DETECTORS}
 
 
 def load_detector(

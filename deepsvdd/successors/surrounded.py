@@ -206,6 +206,7 @@ class DROCC(Successor):
 
     kind = "DROCC"
     required = ("network", "radius", "gamma", "mu", "step", "n_steps", "recipe")
+    measured = ("radius_",)
 
     def __init__(
         self,

@@ -180,6 +180,7 @@ FAULTS = {
         put("labels", value={"normal": 0, "anomaly": -1, "unlabeled": 5}),
         "labels must be null or whole numbers of normal, anomaly, unlabeled",
     ),
+    "measured a number": (put("measured", value=3), "measured must be an object"),
     "calibration text": (put("n_calibration", value="3"), "n_calibration must be a"),
     "calibration lost": (
         put("n_calibration", value=3),

@@ -1,13 +1,17 @@
 """DROCC: the shell, the ascent, the rule for the radius."""
 
+import math
+import re
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsvdd import DROCC
+from deepsvdd import DROCC, ModelFileError, load_detector
 from deepsvdd.core._engine.feeds import InMemory
+from deepsvdd.core._engine.model_format import read_model, write_model
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.objectives import squared_distances
 from deepsvdd.successors.surrounded import (
@@ -111,6 +115,55 @@ def test_the_radius_is_found_or_given(vectors):
     assert found.radius_ > 0
     assert found.radius_ == pytest.approx(2 * usual_gap(InMemory(x)), rel=0.2)
     assert trained("DROCC", vectors, radius=0.5).radius_ == 0.5
+
+
+@pytest.fixture
+def stored(vectors, tmp_path):
+    """A trained detector, and its file."""
+    path = tmp_path / "m.safetensors"
+    fitted = trained("DROCC", vectors)
+    fitted.save(path)
+    return fitted, path
+
+
+def test_a_model_file_keeps_the_radius(stored):
+    fitted, path = stored
+    assert DROCC.load(path).radius_ == load_detector(path).radius_ == fitted.radius_
+    DROCC.load(path).save(path)
+    assert DROCC.load(path).radius_ == fitted.radius_
+
+
+@pytest.mark.parametrize(
+    ("measured", "message"),
+    [
+        ({"radius_": 0}, "measured.radius_ must be a positive number; got 0"),
+        ({"radius_": "1"}, "measured.radius_ must be a positive number; got '1'"),
+        ({"radius_": math.nan}, "measured.radius_ must be a positive number; got nan"),
+        ({}, "measured.radius_ is missing"),
+        (None, "measured.radius_ is missing"),
+        ({"radius_": 1, "gap_": 2}, "measured.gap_ is not known here"),
+        ([1], "measured must be an object"),
+    ],
+)
+def test_a_radius_that_is_none_is_named(stored, measured, message):
+    _, path = stored
+    tensors, metadata = read_model(path)
+    write_model(path, tensors, metadata | {"measured": measured})
+    with pytest.raises(ModelFileError, match=re.escape(message)):
+        load_detector(path)
+
+
+def test_other_methods_have_none(vectors, tmp_path):
+    path = tmp_path / "m.safetensors"
+    trained("GOAD", vectors).save(path)
+    tensors, metadata = read_model(path)
+    assert metadata["measured"] == {}
+    del metadata["measured"]  # as in files of version 0.1
+    write_model(path, tensors, metadata)
+    assert not hasattr(load_detector(path), "radius_")
+    write_model(path, tensors, metadata | {"measured": {"radius_": 1.0}})
+    with pytest.raises(ModelFileError, match=r"measured\.radius_ is not known here"):
+        load_detector(path)
 
 
 def test_it_finds_what_breaks_a_relation():
