@@ -16,9 +16,8 @@ from deepsvdd.core.fcdd import FCDD
 from deepsvdd.core.model_file import read_contents, read_detector
 from deepsvdd.successors import methods
 
-CLASSES: dict[str, type[Detector]] = {
-    each.kind: each for each in (DeepSVDD, DeepSAD, FCDD, *methods.CLASSES)
-}
+_ALL: tuple[type[Detector], ...] = (DeepSVDD, DeepSAD, FCDD, *methods.CLASSES)
+CLASSES = {each.kind: each for each in _ALL}
 
 
 def load_detector(
