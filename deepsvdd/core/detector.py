@@ -111,8 +111,7 @@ class Detector(
         if starts and former not in (None, self.input_shape_):
             raise ValueError(OTHER_START)
         self.network_ = self._network_name()
-        # Before all is read.
-        check_network(self.network_, self.input_shape_, self.widths)
+        self._check_shape()
         samples, known = counted(samples, y, sample_weight)
         n: int = len(samples)  # type: ignore[arg-type]
         self._note(known, n)
@@ -173,6 +172,10 @@ class Detector(
             φ, of which the score is ‖φ(x) − c‖²; here the encoder itself.
         """
         return encoder
+
+    def _check_shape(self) -> None:
+        """Refuse samples of a shape that cannot be used, before all are read."""
+        check_network(self.network_, self.input_shape_, self.widths)
 
     def _recipe(self, n: int) -> Recipe:
         """Suit the recipe to network and number of samples."""

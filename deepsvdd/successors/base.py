@@ -19,7 +19,12 @@ from deepsvdd.core.networks import output_of
 from deepsvdd.core.recipes import Recipe, Variant, require
 from deepsvdd.core.trainer import recipe_for
 from deepsvdd.core.training import Objective
-from deepsvdd.successors.transformations import LINEAR, SETS, transformations_for
+from deepsvdd.successors.transformations import (
+    LINEAR,
+    SETS,
+    suited,
+    transformations_for,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -194,6 +199,10 @@ class Transforming(Successor):
         names = ("auto", *SETS, LINEAR)
         valid = is_one_of(self.transformations, names)
         require("transformations", valid, f"one of {names}", self)
+
+    def _check_shape(self) -> None:
+        super()._check_shape()
+        suited(self.transformations, self.input_shape_)
 
     @classmethod
     def around(

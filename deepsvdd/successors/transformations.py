@@ -117,7 +117,13 @@ class Linear(nn.Module):
 
 
 def transformations_for(kind: str, input_shape: tuple[int, ...]) -> Geometric | Linear:
-    """Make the transformations of a name; "auto" suits them to the samples.
+    """Make the transformations of a name, as for :func:`suited`."""
+    kind = suited(kind, input_shape)
+    return Linear(input_shape[0]) if kind == LINEAR else Geometric(kind)
+
+
+def suited(kind: str, input_shape: tuple[int, ...]) -> str:
+    """Check the name of transformations; "auto" suits it to the samples.
 
     Parameters
     ----------
@@ -139,11 +145,9 @@ def transformations_for(kind: str, input_shape: tuple[int, ...]) -> Geometric | 
             f"transformations must be {usable} for {what} of shape {input_shape}; got "
             f"{kind!r}"
         )
-    if not images:
-        return Linear(input_shape[0])
-    if input_shape[1] != input_shape[2]:
+    if images and input_shape[1] != input_shape[2]:
         raise ValueError(
             "X must hold square images for rotations by 90°; got shape "
             f"{input_shape}: crop or pad them"
         )
-    return Geometric(kind)
+    return kind

@@ -92,7 +92,7 @@ def test_fit_makes_such_a_model(pictures):
     assert "FCDD, outliers: confetti" in succeeds("info", "m.safetensors").output
     for words, said in {
         "--network mnist_LeNet": "network must be auto with fcdd; got 'mnist_LeNet'",
-        "--eta 2": "eta must go with --labels; got 2.0",
+        "--eta 2": "eta must go with deep-sad; got 2.0 with fcdd: leave it out",
     }.items():
         message = fails("fit", pictures, "n", "--objective", "fcdd", *words.split())
         assert said in message

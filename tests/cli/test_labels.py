@@ -132,12 +132,16 @@ def test_what_does_not_go_with_labels(tmp_path):
     labels = table(tmp_path / "l.csv", "0,-1")
     words = ("fit", "x.npy", "m", "--labels", labels)
     message = fails(*words, "--objective", "soft-boundary")
-    assert "must be one-class or fcdd with --labels; got 'soft-boundary'" in message
+    assert (
+        "one-class, deep-sad, fcdd or hsc with labels; got 'soft-boundary'" in message
+    )
     message = "eta must be a positive number or 'balanced'; got {}"
     assert message.format(0.0) in fails(*words, "--eta", 0)
     assert message.format("'all'") in fails(*words, "--eta", "all")
-    assert "contamination must be a number in (0, 0.5]" in fails(*words, "--nu", 0.9)
-    assert "eta must go with --labels; got 2.0" in fails(
+    assert "nu must be a number in (0, 0.5] with deep-sad; got 0.9" in fails(
+        *words, "--nu", 0.9
+    )
+    assert "eta must go with deep-sad; got 2.0 with one-class: leave it out" in fails(
         "fit", "x.npy", "m", "--eta", 2
     )
     everything = table(tmp_path / "all.csv", *(f"{i},-1" for i in range(60)))

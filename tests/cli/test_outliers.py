@@ -1,5 +1,7 @@
 """``deepsvdd fit --outliers``: which samples are learned from, and which are none."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +9,9 @@ from PIL import Image
 from deepsvdd import FCDD, HSC, load_detector
 from deepsvdd.cli.left_out import LeftOut
 from deepsvdd.cli.outliers import Outliers, outliers_of
+from deepsvdd.core._engine.feeds import read_images
 from deepsvdd.core.recipes import RECIPES
+from deepsvdd.datasets.images import ImageArray
 from tests.cli import fails, invoke, succeeds
 from tests.toys import SHORT, make_images, make_vectors
 
@@ -25,8 +29,6 @@ def _short(monkeypatch):
 
 
 def folder(name, images):
-    from pathlib import Path
-
     Path(name, "sub").mkdir(parents=True)
     for index, image in enumerate(images):
         place = "sub/" if index % 2 else ""
@@ -60,16 +62,29 @@ def test_a_folder_of_anything_else(stream):
     assert load_detector("m").label_counts_["anomaly"] == 30
 
 
-@pytest.mark.parametrize("stream", [(), ("--stream",)])
-def test_outliers_of_an_array_are_resized_to_nothing(stream):
-    """An array has the shape of INPUT, channels first or last, or none."""
-    np.save("x.npy", IMAGES)
-    expected = ours(IMAGES, OTHERS)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("own", [(40, SIDE, SIDE), (40, 1, SIDE, SIDE)])
+def test_an_array_has_its_channels_first_or_last_or_none(own, stream):
+    normal = IMAGES.reshape(own)
+    normal = ImageArray(normal) if stream else normal
+    expected = np.concatenate([IMAGES, OTHERS])[:, None]
     for shape in ((30, 16, 16), (30, 1, 16, 16), (30, 16, 16, 1)):
         np.save("o.npy", OTHERS.reshape(shape))
-        succeeds("fit", "x.npy", "m", *HSC_, "o.npy", *stream)
-        scores = load_detector("m").anomaly_score(IMAGES)
-        np.testing.assert_allclose(scores, expected, rtol=1e-4)
+        left_out = LeftOut(False, "samples")
+        made, *counts = outliers_of("o.npy", None, 0, stream).beside(normal, left_out)
+        assert counts == [30, 30]
+        if stream:
+            made = read_images(made, range(70)).numpy()
+        np.testing.assert_array_equal(made, expected)
+
+
+def test_images_of_an_array_that_are_streamed():
+    np.save("x.npy", IMAGES)
+    np.save("o.npy", OTHERS)
+    words = ("--stream", "--n_workers", 0)
+    succeeds("fit", "x.npy", "m", *HSC_, "o.npy", *words)
+    scores = load_detector("m").anomaly_score(IMAGES)
+    np.testing.assert_allclose(scores, ours(IMAGES, OTHERS), rtol=1e-4)
 
 
 def test_a_folder_of_outliers_is_brought_to_the_shape_of_an_array():
@@ -84,9 +99,7 @@ def test_at_most_as_many_as_normal_samples_are_drawn_by_the_seed():
     np.save("o.npy", others)
     drawn = {}
     for seed in (0, 0, 1):
-        chosen = Outliers(
-            *(outliers_of("o.npy", None, seed, False).path, None, seed, 0)
-        )
+        chosen = outliers_of("o.npy", None, seed, False)
         data, n_outliers, n_read = chosen.beside(x, LeftOut(False, "samples"))
         assert (n_outliers, n_read, data.shape) == (4, 20, (8, 3))
         np.testing.assert_array_equal(data[:4], x)
@@ -97,19 +110,20 @@ def test_at_most_as_many_as_normal_samples_are_drawn_by_the_seed():
 
 
 def test_only_drawn_files_are_opened():
-    normal, others = folder("in", IMAGES[:4]), folder("other", OTHERS)
+    others = folder("other", OTHERS)
     (others / "zzz.png").write_bytes(b"broken")
-    read = {
-        seed: invoke(
-            "fit", normal, "m", *HSC_, others, *SMALL, "--seed", seed
-        ).exit_code
-        for seed in range(8)
-    }
-    expected = {}
-    for seed in range(8):
-        rows = np.random.default_rng(seed).permutation(31)[:4]
-        expected[seed] = 3 if 30 in rows else 0
-    assert read == expected
+    (others / "._a.png").write_bytes(b"hidden")
+    counts = set()
+    for seed in range(39, 43):
+        left_out = LeftOut(False, "files")
+        x, n_outliers, n_read = Outliers(others, None, seed, False).beside(
+            IMAGES[:4], left_out
+        )
+        drawn = 30 in np.random.default_rng(seed).permutation(31)[:4]
+        assert (n_outliers, n_read) == (4 - drawn, 5)  # and the hidden one
+        assert x.shape == (8 - drawn, 1, SIDE, SIDE)
+        counts.add(len(left_out.reasons))
+    assert counts == {1, 2}
 
 
 def test_broken_outliers_are_named_and_left_out():

@@ -1,5 +1,6 @@
 """GEOM: its score is the classifier's cross-entropy, and it finds what is odd."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -55,6 +56,26 @@ def test_it_tells_threes_from_other_digits(threes):
 def test_shifts_too(images):
     detector = trained("GEOM", images, transformations="rotations+shifts")
     assert detector.represent(images[:2]).shape == (2, 20)
+
+
+@pytest.mark.parametrize(
+    ("shape", "transformations", "message"),
+    [
+        ((1, 12, 16), "auto", r"square images .*\(1, 12, 16\)"),
+        ((1, 12, 12), "linear", r"for images of shape \(1, 12, 12\); got 'linear'"),
+    ],
+)
+def test_other_shapes_are_refused_before_all_is_read(shape, transformations, message):
+    class Images(torch.utils.data.Dataset):
+        def __len__(self):
+            return 100
+
+        def __getitem__(self, index):
+            assert index < 2
+            return np.zeros(shape, np.uint8)
+
+    with pytest.raises(ValueError, match=message):
+        GEOM(transformations=transformations, n_workers=0).fit(Images())
 
 
 def test_names_the_transformations_there_are():
