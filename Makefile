@@ -14,7 +14,12 @@ OLDEST := _build/oldest
 CODE := $(wildcard deepsvdd tests benchmarks)
 NOTEBOOKS := $(sort $(wildcard book/*.ipynb))
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with book/sanitize.cfg
-PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile
+# Files in the order of tests/pace.py, not of their numbers of tests.
+PARALLEL := --numprocesses logical --maxprocesses 8 --dist loadfile \
+    --no-loadscope-reorder -p tests.pace
+
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) tests deepsvdd \
+    $(if $(NOTEBOOKS),$(NBVAL) $(NOTEBOOKS))
 
 MATHJAX := book/_extra/vendor/mathjax
 NPM := _build/npm/node_modules
@@ -32,7 +37,7 @@ MARP := $(NPM)/.bin/marp
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help run test book zip pdf links release course notebooks vendor bench lint \
+.PHONY: help run test slowest book zip pdf links release course notebooks vendor bench lint \
     format lock oldest url clean
 
 # Whatever the shell says: what was compiled once need not be compiled again.
@@ -48,8 +53,10 @@ run: $(CORE) ## train on the bundled MNIST (digit 3) and print the test AUC
 
 # Files of tests, and chapters, are spread over the cores, a thread to each.
 test: $(INSTALLED) ## run the tests, the docstrings' examples and every chapter
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PARALLEL) tests deepsvdd \
-	    $(if $(NOTEBOOKS),$(NBVAL) $(NOTEBOOKS))
+	$(PYTEST) --durations=20
+
+slowest: $(INSTALLED) ## run them, and note the slowest in CONTRIBUTING.md
+	$(PYTEST) --note-slowest
 
 book: $(BOOK) vendor ## build the book into _build/html
 	$(BIN)/jupyter-book build book -W --keep-going --all

@@ -8,6 +8,8 @@ import pytest
 
 from deepsvdd import DeepSVDD, Phase, Recipe
 from deepsvdd.cli import train
+from deepsvdd.core import recipes
+from tests import toys
 from tests.cli import succeeds, train_words
 
 
@@ -58,6 +60,14 @@ def no_pictures(monkeypatch):
     """Leave out what takes longest, where it is not the point."""
     for name in ("draw_extremes", "draw_curves"):
         monkeypatch.setattr(train, name, lambda *_: None)
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """Let `fast` take an epoch a phase: of few samples it takes hundreds else."""
+    for network in recipes.RECIPES["fast"]:
+        monkeypatch.setitem(recipes.RECIPES["fast"], network, toys.SHORT)
+    monkeypatch.setattr(recipes, "MEANT_FOR", {"": 0})
 
 
 @pytest.fixture

@@ -10,8 +10,6 @@ from PIL import Image
 
 from deepsvdd import DeepSVDD
 from deepsvdd.cli import main
-from deepsvdd.core.recipes import RECIPES
-from tests.toys import SHORT
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -45,6 +43,7 @@ def test_a_folder_becomes_a_model_that_scores_the_folder(folder, tmp_path):
     assert sum(row["label"] == "anomaly" for row in rows) == 12  # ν of 60
 
 
+@pytest.mark.usefixtures("brief")
 def test_streaming_and_reading_at_once_give_one_model(folder, images, tmp_path):
     np.save(tmp_path / "x.npy", images)
     sources = {"folder": (folder, "--size", 28, "--grey"), "npy": (tmp_path / "x.npy",)}
@@ -67,6 +66,7 @@ def test_vectors_in_an_npz(tmp_path):
     assert DeepSVDD.load(model).n_features_in_ == 6
 
 
+@pytest.mark.usefixtures("brief")
 def test_checkpoints_are_gone_when_the_model_is_there(folder, tmp_path):
     model = tmp_path / "m.safetensors"
     run("fit", folder, model, "--size", 28, "--grey", "--checkpoint_every", 5)
@@ -159,9 +159,9 @@ def photographs(tmp_path):
     return folder
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("stream", [(), ("--stream", "--n_workers", 1)])
-def test_a_folder_of_large_colour_pictures(stream, photographs, tmp_path, monkeypatch):
-    monkeypatch.setitem(RECIPES["fast"], "deep_LeNet", SHORT)
+def test_a_folder_of_large_colour_pictures(stream, photographs, tmp_path):
     model, table = tmp_path / "m.safetensors", tmp_path / "scores.csv"
     output = run("fit", photographs, model, "--size", 72, *stream)
     assert "deep_LeNet for samples of 3×72×72, 1 member(s)" in output
@@ -198,6 +198,7 @@ def odd(images, tmp_path):
     return folder
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("stream", [(), ("--stream", "--n_workers", 0)])
 def test_odd_files_are_named_and_left_out(odd, images, tmp_path, stream):
     words = ("--size", 28, "--grey", *stream)
@@ -228,6 +229,7 @@ def test_too_few_that_can_be_read(odd, tmp_path):
     assert "must hold at least 2 readable images; got 1; first: " in output
 
 
+@pytest.mark.usefixtures("brief")
 def test_rows_with_nan_are_left_out(tmp_path):
     x = np.random.default_rng(0).normal(size=(60, 4))
     x[3, 1] = np.nan
@@ -302,6 +304,7 @@ def test_values_out_of_range_are_told_before(
     assert message in run("fit", folder, tmp_path / "m.safetensors", *words, status=1)
 
 
+@pytest.mark.usefixtures("brief")
 @pytest.mark.parametrize("network", ["mlp", "mnist_LeNet"])
 def test_networks_named_for_others_take_colours(odd, tmp_path, network):
     """They do: the name tells what the paper had them for, not what they can."""

@@ -9,17 +9,10 @@ from PIL import Image
 
 from deepsvdd import DeepSAD, load_detector
 from deepsvdd.cli.labels import labels_of, read_labels
-from deepsvdd.core.recipes import RECIPES
 from tests.cli import fails, invoke, succeeds
-from tests.toys import SHORT, make_images, make_vectors
+from tests.toys import make_images, make_vectors
 
-pytestmark = pytest.mark.usefixtures("one_thread", "_clean")
-
-
-@pytest.fixture(autouse=True)
-def _short(monkeypatch):
-    for network in ("", "mlp", "mlp_BN"):
-        monkeypatch.setitem(RECIPES["fast"], network, SHORT)
+pytestmark = pytest.mark.usefixtures("one_thread", "_clean", "brief")
 
 
 def table(path, *rows, head="sample,label"):
