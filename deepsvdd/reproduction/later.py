@@ -97,7 +97,7 @@ def run_later(
     -------
     line : dict
         AUC, average precision, the untrained AUC, seconds; of DROCC, the radius by its
-        rule; of GEOM, the AUC of a kernel density on its network's features.
+        rule; of GEOM, the AUCs of its other scores.
     scores : ndarray of shape (m,)
         Of the test images, as ensembles average them: ‖φ(x) − c‖ in units of its mean
         over the training data.
@@ -125,15 +125,20 @@ def run_later(
         "radius": float(getattr(detector, "radius_", 0.0)),
         "collapsed": member.collapsed,
     }
-    if isinstance(detector, GEOM):
-        line["density_auc"] = density_auc(detector, split)
+    if method == "geom":
+        assert isinstance(detector, GEOM)  # for the type checker
+        line |= other_scores(detector, split, scores)
     if outliers is not None:
         line["n_labeled"] = len(x) - len(split.x_train)
     return line, (np.sqrt(scores) / member.mean_distance).astype(np.float32)
 
 
-def density_auc(detector: GEOM, split: Split) -> float:
-    """Evaluate the kernel density on the features of a network that knows rotations."""
+def other_scores(detector: GEOM, split: Split, scores: NDArray[Any]) -> Line:
+    """Evaluate GEOM's other scores, without another training.
+
+    They are those of ``GEOM(score="density")`` and ``GEOM(score="both")``; given are
+    those of "likelihood", (m,).
+    """
     (member,) = detector.members_
     other = FrozenFeatures(
         member.encoder.encoder,  # type: ignore[arg-type]
@@ -141,6 +146,11 @@ def density_auc(detector: GEOM, split: Split) -> float:
         score="density",
         preprocessing=detector.preprocessor_.method,
         device=detector.device,
-    )
-    scores = other.fit(split.x_train).anomaly_score(split.x_test)
-    return roc_auc(split.y_test, scores)
+    ).fit(split.x_train)
+    rare = other.anomaly_score(split.x_test)
+    unit, other_unit = member.mean_distance, other.members_[0].mean_distance
+    both = scores / unit**2 + rare / other_unit**2
+    return {
+        "density_auc": roc_auc(split.y_test, rare),
+        "both_auc": roc_auc(split.y_test, both),
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor, nn
 
 from deepsvdd.core._engine.distributed import gathered
 from deepsvdd.core._engine.feeds import Feed
-from deepsvdd.core.networks import output_of
 from deepsvdd.core.preprocessing import at_a_time
 from deepsvdd.successors.base import LEAST, root
 
@@ -21,18 +21,16 @@ BANDWIDTHS = tuple(2.0**power for power in range(-3, 4))  # in usual gaps
 
 
 class Bank(nn.Module):
-    """φ(x) = the root of how far a feature f(x) is from those of the training data.
+    """The root of how far features f (b, d) are from those of the training data.
 
     Parameters
     ----------
-    features_of : Module
-        f, maps samples (b, ...) to vectors (b, d).
     width : int
         Their length d.
     score : {"neighbors", "center", "density"}
-        What φ(x)² is: the mean squared distance to the k nearest features; the squared
-        distance to their mean; −log of their mean Gaussian kernel, whose bandwidth
-        makes the features most likely, each left out in turn.
+        What is squared: the mean squared distance to the k nearest features; the
+        squared distance to their mean; −log of their mean Gaussian kernel, whose
+        bandwidth makes the features most likely, each left out in turn.
     n_neighbors : int
         k.
     """
@@ -40,24 +38,20 @@ class Bank(nn.Module):
     rows: Tensor
     bandwidth: Tensor
 
-    def __init__(
-        self, features_of: nn.Module, width: int, score: str, n_neighbors: int
-    ) -> None:
+    def __init__(self, width: int, score: str, n_neighbors: int = 1) -> None:
         super().__init__()
-        self.features_of = features_of
         self.score = score
         self.n_neighbors = n_neighbors
-        # None yet; `measure` and model files bring them.
+        # None yet; `keep` and model files bring them.
         self.register_buffer("rows", torch.zeros(0, width))
         self.register_buffer("bandwidth", torch.ones(()))
         # Whether a sample may be its own neighbor: not while those are scored that the
         # bank is made of, or all of them would be at distance 0.
         self.own_counts = True
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map samples (b, ...) to (b, 1)."""
-        f = self.features_of(x)
-        if not len(self.rows):  # before `measure`: only the shape is asked for
+    def forward(self, f: Tensor) -> Tensor:
+        """Map features (b, d) to (b, 1)."""
+        if not len(self.rows):  # before `keep`: only the shape is asked for
             return f.sum(dim=1, keepdim=True)
         return root(self.apart(f.to(self.rows.dtype)).unsqueeze(1))
 
@@ -75,14 +69,8 @@ class Bank(nn.Module):
         nearest = d2.topk(k, dim=1, largest=False).values
         return nearest[:, min(skipped, k - 1) :].mean(dim=1)
 
-    @torch.no_grad()
-    def measure(self, feed: Feed) -> None:
-        """Keep the features of the training data, or their mean."""
-        self.eval()
-        (example,) = feed.read([torch.arange(1)])
-        size = at_a_time(MEASURED, example.shape[1:])
-        parts = [output_of(self.features_of, batch) for batch in feed.in_order(size)]
-        rows = gathered(torch.cat(parts), len(feed))
+    def keep(self, rows: Tensor) -> None:
+        """Keep the features of the training data (n, d), or their mean."""
         self.own_counts = False
         if self.score == "center":
             rows = rows.double().mean(dim=0, keepdim=True).to(rows.dtype)
@@ -101,6 +89,22 @@ class Bank(nn.Module):
         if given is not None:
             self.rows = self.rows.new_zeros(given.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def counts_its_own(encoder: nn.Module) -> None:
+    """Have the banks of a network score new samples from now on."""
+    for module in encoder.modules():
+        if isinstance(module, Bank):
+            module.own_counts = True
+
+
+@torch.no_grad()
+def in_order(features_of: Callable[[Tensor], Tensor], feed: Feed) -> Tensor:
+    """Compute the features of the training data, of all processes: (n, d)."""
+    (example,) = feed.read([torch.arange(1)])
+    size = at_a_time(MEASURED, example.shape[1:])
+    parts = [features_of(batch) for batch in feed.in_order(size)]
+    return gathered(torch.cat(parts), len(feed))
 
 
 def squared_gaps(a: Tensor, b: Tensor) -> Tensor:

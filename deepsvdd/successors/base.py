@@ -149,10 +149,13 @@ class Transforming(Successor):
     ----------
     layers : callable
         Maps encoder, its width and transformations to φ.
+    of_layers : tuple of str
+        Parameters that it takes beside these.
     """
 
     required = ("network", "transformations", "recipe")
     layers: ClassVar[Callable[..., nn.Module]]
+    of_layers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -216,4 +219,5 @@ class Transforming(Successor):
         width = width_of(encoder, input_shape)
         with drawing(encoder, seed):
             made = transformations_for(parameters["transformations"], input_shape)
-            return cls.layers(encoder, width, made)
+            own = {name: parameters[name] for name in cls.of_layers}
+            return cls.layers(encoder, width, made, **own)

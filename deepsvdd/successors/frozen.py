@@ -28,7 +28,12 @@ from deepsvdd.core.training import (
     without_anomalies,
 )
 from deepsvdd.errors import reason_of
-from deepsvdd.successors.bank import SCORES, Bank
+from deepsvdd.successors.bank import (
+    SCORES,
+    Bank,
+    counts_its_own,
+    in_order,
+)
 from deepsvdd.successors.base import width_of
 
 if TYPE_CHECKING:
@@ -116,6 +121,32 @@ def cut(network: nn.Module, layer: str) -> nn.Module:
                 f"cut at {layer!r} ({reason_of(error)}); got {layer!r}"
             ) from None
     return network.requires_grad_(False)
+
+
+class Compared(nn.Module):
+    """φ(x), of which the square is how far f(x) is from the training data's features.
+
+    Parameters
+    ----------
+    features_of : Module
+        f, maps samples (b, ...) to vectors (b, d).
+    bank : Bank
+        Of such vectors.
+    """
+
+    def __init__(self, features_of: nn.Module, bank: Bank) -> None:
+        super().__init__()
+        self.features_of = features_of
+        self.bank = bank
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map samples (b, ...) to (b, 1)."""
+        return self.bank(self.features_of(x))
+
+    def measure(self, feed: Feed) -> None:
+        """Keep the features of the training data."""
+        self.eval()
+        self.bank.keep(in_order(self.features_of, feed))
 
 
 class FrozenFeatures(Detector):
@@ -312,7 +343,7 @@ class FrozenFeatures(Detector):
     def _set_threshold(self, samples: Tensor | Dataset[Any], known: Known) -> None:
         super()._set_threshold(samples, known)
         for member in self.members_:
-            member.encoder.own_counts = True  # type: ignore[assignment]
+            counts_its_own(member.encoder)
 
     @classmethod
     @usual_modes()
@@ -335,7 +366,8 @@ class FrozenFeatures(Detector):
         features = Features(encoder, layer, parameters["side"], normalization)
         check_output(features, torch.zeros(1, *input_shape), trains=False)
         width = width_of(features, input_shape)
-        return Bank(features, width, parameters["score"], parameters["n_neighbors"])
+        bank = Bank(width, parameters["score"], parameters["n_neighbors"])
+        return Compared(features, bank)
 
 
 def normalization_of(parameters: Mapping[str, Any]) -> str:

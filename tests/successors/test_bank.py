@@ -6,9 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import cdist
 from sklearn.neighbors import KernelDensity, NearestNeighbors
-from torch import nn
 
-from deepsvdd.core._engine.feeds import InMemory
 from deepsvdd.successors import bank as module
 from deepsvdd.successors.bank import (
     BANDWIDTHS,
@@ -24,8 +22,8 @@ NEW = torch.from_numpy(np.random.default_rng(1).normal(size=(7, 3)))
 
 
 def measured(score, k=2, rows=TRAIN):
-    bank = Bank(nn.Identity(), 3, score, k).double()
-    bank.measure(InMemory(rows))
+    bank = Bank(3, score, k).double()
+    bank.keep(rows)
     bank.own_counts = True
     return bank
 
@@ -72,8 +70,8 @@ def test_the_bandwidth_makes_rows_likely_that_were_left_out():
 
 @pytest.mark.parametrize("score", ["neighbors", "density"])
 def test_rows_are_no_neighbors_of_their_own_while_they_are_measured(score):
-    bank = Bank(nn.Identity(), 3, score, 2).double()
-    bank.measure(InMemory(TRAIN))
+    bank = Bank(3, score, 2).double()
+    bank.keep(TRAIN)
     apart = squares(bank, TRAIN)
     i = 5
     rest = torch.cat([TRAIN[:i], TRAIN[i + 1 :]])
@@ -86,8 +84,8 @@ def test_rows_are_no_neighbors_of_their_own_while_they_are_measured(score):
 
 def test_fewer_rows_than_neighbors_are_asked_for():
     assert np.isfinite(squares(measured("neighbors", 9, TRAIN[:3]), NEW)).all()
-    bank = Bank(nn.Identity(), 3, "neighbors", 9).double()
-    bank.measure(InMemory(TRAIN[:1]))
+    bank = Bank(3, "neighbors", 9).double()
+    bank.keep(TRAIN[:1])
     assert np.isfinite(squares(bank, NEW)).all()
 
 
@@ -100,7 +98,7 @@ def test_of_many_rows_some_are_kept_from_beginning_to_end(monkeypatch):
 
 def test_a_state_brings_its_rows():
     full = measured("density")
-    empty = Bank(nn.Identity(), 3, "density", 2).double()
+    empty = Bank(3, "density", 2).double()
     assert empty(NEW).shape == (7, 1)
     empty.load_state_dict(full.state_dict())
     np.testing.assert_array_equal(empty(NEW), full(NEW))

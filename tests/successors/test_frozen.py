@@ -117,7 +117,7 @@ def test_networks_of_torchvision_get_what_their_weights_expect(images):
     assert detector.preprocessor_.method == "minmax"
     features = detector.members_[0].encoder.features_of
     assert features.normalization == "imagenet"
-    assert detector.members_[0].encoder.rows.shape == (20, 512)
+    assert detector.members_[0].encoder.bank.rows.shape == (20, 512)
 
 
 def test_what_deep_svdd_can_do_it_can(network, images):
