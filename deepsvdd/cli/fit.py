@@ -80,7 +80,8 @@ from deepsvdd.successors.transformations import LINEAR, SETS
     help="one-class, soft-boundary: Deep SVDD; deep-sad: the former with --labels; "
     "fcdd: heat maps. Later methods: geom recognizes how an image was rotated, "
     "geom-shifts also how shifted; goad does it by clusters, of vectors, too; drocc "
-    "makes anomalies around normal samples; hsc learns from --outliers.",
+    "makes anomalies around normal samples; hsc learns from --outliers. frozen trains "
+    "nothing: distances between features of a --backbone.",
 )
 @click.option(
     "--nu",
@@ -123,6 +124,23 @@ from deepsvdd.successors.transformations import LINEAR, SETS
     "preprocessing.  [default: auto, the usual one to the nearest sample]",
 )
 @click.option(
+    "--backbone",
+    metavar="NAME",
+    help="Network of torchvision's, such as resnet18, whose features frozen compares.",
+)
+@click.option(
+    "--weights",
+    metavar="FILE|auto|random",
+    help="Of the backbone: a file with its state_dict; random, as a control.  "
+    "[default: auto, downloaded once]",
+)
+@click.option(
+    "--side",
+    type=int,
+    help="Pixels to which frozen resizes images before the backbone; most were trained "
+    "on 224.  [default: as they are]",
+)
+@click.option(
     "--calibrate",
     type=click.Path(exists=True, path_type=Path),
     help="Held-out normal samples, for p-values and promised false alarms.",
@@ -161,6 +179,8 @@ def command(input: Path, model: Path, **options: Any) -> None:
     One that learns from images of anything else; of a table, from random maps:
       deepsvdd fit parts/ p.safetensors --method hsc --outliers other_pictures/
       deepsvdd fit table.csv t.safetensors --method goad --n_members 3
+    Nothing trained, features of a network that knows ImageNet:
+      deepsvdd fit parts/ p.safetensors --method frozen --backbone resnet18 --side 224
     With known anomalies among the images, and p-values from other good ones:
       deepsvdd fit parts/ p.safetensors --labels labels.csv --calibrate more_good/
       deepsvdd score p.safetensors new_parts/ --resize --p_values

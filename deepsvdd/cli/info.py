@@ -50,6 +50,8 @@ def command(model: Path, as_json: bool) -> None:
     for phase in ("pretraining", "training"):
         settings = parameters["recipe"][phase]
         rows[phase] = ", ".join(f"{name} {value}" for name, value in settings.items())
+        if not settings["n_epochs"]:
+            rows[phase] = "none"
     if not parameters.get("pretrain", False):
         rows["pretraining"] = "none"
     rows["seed"] = str(parameters["random_state"])
@@ -64,6 +66,8 @@ def objective_of(metadata: dict[str, Any]) -> str:
     for name in ("outliers", "transformations"):
         if name in parameters:
             return f"{kind}, {name}: {parameters[name]}"
+    if "n_neighbors" in parameters:
+        return f"{kind}, {parameters['score']}: nothing was trained"
     if "gamma" in parameters:
         r, how = metadata["measured"]["radius_"], parameters["radius"]
         rule = " (auto)" if how == "auto" else ""

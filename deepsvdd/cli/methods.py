@@ -12,6 +12,8 @@ from deepsvdd.core.fcdd import FCDD
 from deepsvdd.core.outliers import LearnsFromOutliers
 from deepsvdd.core.recipes import is_number
 from deepsvdd.core.training import OBJECTIVES
+from deepsvdd.successors.backbones import backbone_names
+from deepsvdd.successors.frozen import FrozenFeatures
 from deepsvdd.successors.methods import METHODS as LATER
 
 METHODS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
@@ -19,10 +21,15 @@ METHODS: dict[str, tuple[type[Detector], dict[str, Any]]] = {
     "deep-sad": (DeepSAD, {}),
     "fcdd": (FCDD, {}),
     **LATER,
+    "frozen": (FrozenFeatures, {}),
 }
 PLAIN, LABELED = "one-class", "deep-sad"  # with labels, the former is the latter
-OWN = ("eta", "transformations", "radius", "outliers")  # options of some methods only
-CONFETTI = "confetti"
+# Options of some methods only.
+OWN = ("eta", "transformations", "radius", "outliers", "weights", "side")
+# What others leave out where it says nothing: nothing is trained.
+IDLE = {"network": "auto", "recipe": "fast", "precision": "float32", "n_members": 1}
+OF_TRAINING = ("checkpoint_every", "verbose")  # not options of a user's, as they stand
+CONFETTI, FROZEN = "confetti", "frozen"
 
 
 def build(method: str, labels: bool, options: dict[str, Any]) -> Detector:
@@ -53,13 +60,19 @@ def build(method: str, labels: bool, options: dict[str, Any]) -> Detector:
             parameters |= share_of(method, value)
         elif name == "outliers":
             parameters |= outliers_of(method, value, labels)
+        elif name == "backbone":
+            parameters |= backbone_of(method, value)
+        elif name == "network" and method == FROZEN:
+            if value != "auto":
+                raise ValueError(f"network must be auto with {method}; got {value!r}")
         elif has(method, name):
             if name not in OWN or value is not None:
                 parameters[name] = value
-        elif name == "network":
-            if value != "auto":
-                raise ValueError(f"network must be auto with {method}; got {value!r}")
-        elif value is not None:
+        elif name in IDLE and value != IDLE[name]:
+            raise ValueError(
+                f"{name} must be {IDLE[name]} with {method}; got {value!r}"
+            )
+        elif name not in (*IDLE, *OF_TRAINING) and value is not None:
             refuse(method, name, value)
     return cls(**parameters)
 
@@ -99,6 +112,23 @@ def check_labels(method: str, labels: bool) -> None:
         )
     if method == LABELED and not labels:
         raise ValueError(f"labels must be given with {method}: name some anomalies")
+
+
+def backbone_of(method: str, given: str | None) -> dict[str, str]:
+    """Take the name of a network of torchvision's, which one method needs."""
+    if method != FROZEN:
+        if given is not None:
+            raise ValueError(
+                f"backbone must go with {FROZEN}; got {given!r} with {method}: leave "
+                "it out"
+            )
+        return {}
+    if given not in backbone_names():
+        raise ValueError(
+            f"backbone must be a network of torchvision's with {FROZEN}, such as "
+            f"resnet18; got {given!r}"
+        )
+    return {"network": given}
 
 
 def share_of(method: str, nu: float) -> dict[str, float]:

@@ -30,7 +30,12 @@ from deepsvdd.core.explained import Explained
 from deepsvdd.core.fingerprints import Watched, hashes_of
 from deepsvdd.core.input_checks import Samples, check_parameters, check_samples
 from deepsvdd.core.known import Known, check_labels, check_weights
-from deepsvdd.core.networks import NETWORKS, check_network, default_network
+from deepsvdd.core.networks import (
+    NETWORKS,
+    build_autoencoder,
+    check_network,
+    default_network,
+)
 from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
 from deepsvdd.core.recipes import (
     Recipe,
@@ -144,6 +149,13 @@ class Detector(
             for first in range(0, len(jobs), at_once)
             for member in trainer.fit(feed, jobs[first : first + at_once], known)
         ]
+
+    @classmethod
+    def named(
+        cls, name: str, input_shape: tuple[int, ...], widths: Sequence[int] | None
+    ) -> nn.Module:
+        """Build the network of a name, with any weights: a model file has others."""
+        return build_autoencoder(name, input_shape, widths).encoder
 
     @classmethod
     def around(

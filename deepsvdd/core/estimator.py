@@ -299,6 +299,7 @@ class DeepSVDD(Detector):
             encoder_state=legacy["encoder"],
             center=legacy["center"],
             radius=legacy["radius"],
+            named=cls.named,
         )
         model.members_ = [member]
         d2 = [member.squared_distances(x) for x in model._preprocessed(samples)]

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from deepsvdd.core._engine.isolation import drawn_from
 from deepsvdd.core._engine.model_format import read_model, strip_prefix, write_model
 from deepsvdd.core.conformal import Calibration
 from deepsvdd.core.model_schema import (
@@ -28,7 +29,7 @@ from deepsvdd.core.model_schema import (
     check_contents,
     misfit,
 )
-from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
+from deepsvdd.core.networks import Autoencoder
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Recipe
 from deepsvdd.core.representations import represent
@@ -247,6 +248,7 @@ def read_detector(
                 center=tensors[f"members.{m}.center"],
                 maps=getattr(cls, "objective", None) == MAPS,
                 around=lambda encoder: cls.around(encoder, parameters, shape),
+                named=cls.named,
                 **member,
             )
             for m, member in enumerate(metadata["members"])
@@ -283,6 +285,7 @@ def rebuilt_member(
     history: dict[str, Any] | None = None,
     maps: bool = False,
     around: Callable[[nn.Module], nn.Module] = lambda encoder: encoder,
+    named: Callable[..., nn.Module],
 ) -> Hypersphere:
     """Put a stored network back together on a device.
 
@@ -296,8 +299,8 @@ def rebuilt_member(
         module = copy.deepcopy(network)
         encoder = module.encoder if isinstance(module, Autoencoder) else module
     else:
-        cpu = torch.device("cpu")
-        encoder = seeded_autoencoder(network, input_shape, 0, cpu, widths).encoder
+        with drawn_from(0):
+            encoder = named(network, input_shape, widths)
     encoder = around(encoder.to("cpu", center.dtype)).to(center.dtype)
     if problem := misfit(encoder, encoder_state):
         raise ModelFileError(

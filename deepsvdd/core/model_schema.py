@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from deepsvdd.core._engine.model_format import strip_prefix
-from deepsvdd.core.networks import MAP_NETWORK, build_autoencoder
+from deepsvdd.core.networks import MAP_NETWORK
 from deepsvdd.core.preprocessing import METHODS
 from deepsvdd.core.recipes import LATER, Phase, Recipe, is_number, is_whole
 from deepsvdd.core.training import OBJECTIVES
@@ -343,7 +343,7 @@ def _check_weights(
     with torch.device("meta"):  # nothing is allocated, or drawn
         try:
             widths = parameters.get("widths")
-            encoder = build_autoencoder(network, shape, widths).encoder
+            encoder = cls.named(network, shape, widths)
             encoder = cls.around(encoder, parameters, shape)
         except ValueError:
             raise ValueError(

@@ -18,6 +18,7 @@ exposed          the hypersphere classifier, against outliers of another data se
                  (:class:`HSC`)
 frozen           distances between features of a network that is not trained any more
                  (:class:`FrozenFeatures`)
+backbones        networks of torchvision by their names
 bank             features of the training samples, to compare others with
 base             what they share
 methods          the names of all of them

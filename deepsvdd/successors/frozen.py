@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from deepsvdd.core._engine.feeds import Feed
-from deepsvdd.core._engine.isolation import usual_modes
+from deepsvdd.core._engine.isolation import drawn_from
 from deepsvdd.core.architecture import check_module, check_output
 from deepsvdd.core.detector import Detector
 from deepsvdd.core.input_checks import Samples, is_one_of
 from deepsvdd.core.known import Known
-from deepsvdd.core.networks import Autoencoder, seeded_autoencoder
+from deepsvdd.core.networks import NETWORKS, Autoencoder
 from deepsvdd.core.recipes import FAST_LATER, Recipe, is_whole, require, shortened
 from deepsvdd.core.training import (
     Hypersphere,
@@ -28,6 +28,13 @@ from deepsvdd.core.training import (
     without_anomalies,
 )
 from deepsvdd.errors import reason_of
+from deepsvdd.successors.backbones import (
+    AUTO,
+    RANDOM,
+    Names,
+    backbone,
+    backbone_names,
+)
 from deepsvdd.successors.bank import (
     SCORES,
     Bank,
@@ -163,18 +170,22 @@ class FrozenFeatures(Detector):
     Parameters
     ----------
     network : str or Module, default="auto"
-        A network of torchvision's or your own, with its weights. A name, as for
-        :class:`~deepsvdd.DeepSVDD`, stands for a network with random weights.
+        A network of torchvision's by its name, "resnet18" for example; or one of your
+        own, with its weights. Another name, as for :class:`~deepsvdd.DeepSVDD`, stands
+        for a network with random weights: a control.
     layer : str, default="auto"
         Whose output the features are: "output" of the whole network, or a layer's
-        name; "auto" is the last adaptive pooling layer of a module, before the layers
-        that name classes, and the output of a network with a name. Of maps the mean
-        over all places is taken.
+        name; "auto" is the last adaptive pooling layer of torchvision's or your own,
+        before the layers that name classes, and the output of the package's. Of maps
+        the mean over all places is taken.
     score : {"neighbors", "center", "density"}, default="neighbors"
         Mean squared distance to the ``n_neighbors`` nearest training samples; squared
         distance to the mean of all; or −log of the kernel density, up to a constant.
     n_neighbors : int, default=2
         k.
+    weights : str, default="auto"
+        Of a network of torchvision's by its name: "auto" are torchvision's best, which
+        it downloads once; or a file with its ``state_dict``; or "random", a control.
     side : int, optional
         Images are resized to side × side pixels before the network; most of
         torchvision's were trained on 224.
@@ -201,7 +212,8 @@ class FrozenFeatures(Detector):
     Notes
     -----
     Of more than 20,000 training samples 20,000 are kept to compare with. A model file
-    holds the network's weights, but not its architecture: give it to ``load``.
+    holds the network's weights; of a module of your own not its architecture: give it
+    to ``load``.
 
     References
     ----------
@@ -213,13 +225,13 @@ class FrozenFeatures(Detector):
 
     Examples
     --------
-    >>> from torchvision.models import resnet18
     >>> from deepsvdd import FrozenFeatures
-    >>> weights = "IMAGENET1K_V1"  # downloads 45 MB  # doctest: +SKIP
-    >>> detector = FrozenFeatures(resnet18(weights=weights), side=224)  # doctest: +SKIP
+    >>> detector = FrozenFeatures("resnet18", side=224)
+    >>> detector.fit(images)  # downloads 45 MB, the first time  # doctest: +SKIP
     """
 
     kind = "FrozenFeatures"
+    networks = Names()
     required = ("network", "layer", "score", "n_neighbors", "recipe")
     recipe: Recipe = shortened(FAST_LATER, 0, 0)  # nothing is trained
     widths = None
@@ -237,6 +249,7 @@ class FrozenFeatures(Detector):
         score: str = "neighbors",
         n_neighbors: int = 2,
         *,
+        weights: str = "auto",
         side: int | None = None,
         normalization: str = "auto",
         preprocessing: str = "auto",
@@ -250,6 +263,7 @@ class FrozenFeatures(Detector):
         self.layer = layer
         self.score = score
         self.n_neighbors = n_neighbors
+        self.weights = weights
         self.side = side
         self.normalization = normalization
         self.preprocessing = preprocessing
@@ -286,12 +300,20 @@ class FrozenFeatures(Detector):
         return self._fit_whole(X, None, sample_weight)
 
     def check_own(self) -> None:
-        """Check layer, score, neighbors, side and normalization."""
+        """Check layer, score, neighbors, weights, side and normalization."""
         valid = isinstance(self.layer, str) and self.layer != ""
         require("layer", valid, "'auto', 'output' or a layer's name", self)
         require("score", is_one_of(self.score, SCORES), f"one of {SCORES}", self)
         valid = is_whole(self.n_neighbors) and self.n_neighbors >= 1
         require("n_neighbors", valid, "a whole number from 1 on", self)
+        valid = isinstance(self.weights, str) and self.weights != ""
+        require("weights", valid, "'auto', 'random' or a file", self)
+        by_name = isinstance(self.network, str) and self.network in backbone_names()
+        if self.weights != AUTO and not by_name:
+            raise ValueError(
+                "weights must be 'auto' for a network that is none of torchvision's by "
+                f"its name; got {self.weights!r}"
+            )
         valid = self.side is None or (is_whole(self.side) and self.side >= 1)
         require("side", valid, "None or a whole number from 1 on", self)
         names = ("auto", *NORMALIZATIONS)
@@ -327,8 +349,10 @@ class FrozenFeatures(Detector):
             encoder = copy.deepcopy(self.network).float().cpu()
             encoder = encoder.encoder if isinstance(encoder, Autoencoder) else encoder
         else:
-            name, cpu = self.network_, torch.device("cpu")
-            encoder = seeded_autoencoder(name, self.input_shape_, seed, cpu).encoder
+            with drawn_from(seed):
+                encoder = self.named(
+                    self.network_, self.input_shape_, None, self.weights
+                )
         encoder = self.around(encoder, vars(self), self.input_shape_)
         encoder = encoder.to(memory_format=torch.channels_last).to(feed.device)
         settle_all([encoder], normal)
@@ -346,7 +370,19 @@ class FrozenFeatures(Detector):
             counts_its_own(member.encoder)
 
     @classmethod
-    @usual_modes()
+    def named(
+        cls,
+        name: str,
+        input_shape: tuple[int, ...],
+        widths: Sequence[int] | None,
+        weights: str = RANDOM,
+    ) -> nn.Module:
+        """Build a network by its name: the package's, or torchvision's."""
+        if name in NETWORKS:
+            return super().named(name, input_shape, widths)
+        return backbone(name, weights)
+
+    @classmethod
     def around(
         cls,
         encoder: nn.Module,
@@ -356,7 +392,7 @@ class FrozenFeatures(Detector):
     ) -> nn.Module:
         """Cut a network, and put the bank of features behind it."""
         layer = parameters["layer"]
-        if isinstance(parameters["network"], str) and layer == "auto":
+        if layer == "auto" and parameters["network"] in ("auto", *NETWORKS):
             layer = OUTPUT
         normalization = normalization_of(parameters)
         if len(input_shape) == 1 and parameters["side"] is not None:
@@ -364,7 +400,10 @@ class FrozenFeatures(Detector):
                 f"side must be None for vectors; got {parameters['side']!r}"
             )
         features = Features(encoder, layer, parameters["side"], normalization)
-        check_output(features, torch.zeros(1, *input_shape), trains=False)
+        weight = next(features.parameters(), torch.zeros(()))
+        if not weight.is_meta:  # else it has no values
+            example = torch.zeros(1, *input_shape, dtype=weight.dtype)
+            check_output(features, example, trains=False)
         width = width_of(features, input_shape)
         bank = Bank(width, parameters["score"], parameters["n_neighbors"])
         return Compared(features, bank)
@@ -375,5 +414,8 @@ def normalization_of(parameters: Mapping[str, Any]) -> str:
     given: str = parameters["normalization"]
     if given != "auto":
         return given
-    home = type(parameters["network"]).__module__
-    return "imagenet" if home.startswith("torchvision.") else "none"
+    network = parameters["network"]
+    theirs = type(network).__module__.startswith("torchvision.")
+    if isinstance(network, str):
+        theirs = network not in ("auto", *NETWORKS)
+    return "imagenet" if theirs else "none"

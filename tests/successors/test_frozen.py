@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 
 from deepsvdd import FrozenFeatures, load_detector
 from deepsvdd.core.networks import build_autoencoder
@@ -111,13 +112,62 @@ def test_features_of_a_network_that_learned_something_else(images):
 
 
 def test_networks_of_torchvision_get_what_their_weights_expect(images):
-    models = pytest.importorskip("torchvision.models")
     torch.manual_seed(0)
     detector = FrozenFeatures(models.resnet18(), side=32).fit(images[:20])
     assert detector.preprocessor_.method == "minmax"
     features = detector.members_[0].encoder.features_of
     assert features.normalization == "imagenet"
     assert detector.members_[0].encoder.bank.rows.shape == (20, 512)
+
+
+def test_a_network_of_torchvision_by_its_name(images, tmp_path):
+    """Weights are the file's; a model file needs no network given to be read."""
+    torch.manual_seed(3)
+    theirs = models.squeezenet1_1()
+    torch.save(theirs.state_dict(), tmp_path / "w.pth")
+    common = {"side": 32, "score": "center"}
+    by_name = FrozenFeatures("squeezenet1_1", weights=str(tmp_path / "w.pth"), **common)
+    scores = by_name.fit(images[:20]).anomaly_score(images)
+    by_module = FrozenFeatures(theirs, **common).fit(images[:20])
+    np.testing.assert_array_equal(scores, by_module.anomaly_score(images))
+    by_name.save(tmp_path / "m.safetensors")
+    again = load_detector(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.anomaly_score(images), scores)
+    random = [
+        FrozenFeatures("squeezenet1_1", weights="random", random_state=s, **common)
+        for s in (0, 0, 1)
+    ]
+    first, same, other = (d.fit(images[:20]).anomaly_score(images) for d in random)
+    np.testing.assert_array_equal(first, same)
+    assert not np.allclose(first, other)
+
+
+def test_weights_that_cannot_be_had(images, tmp_path, monkeypatch):
+    def fit(weights):
+        FrozenFeatures("squeezenet1_1", weights=weights).fit(images[:20])
+
+    with pytest.raises(ValueError, match="file with the state_dict of 'squeezenet1_1'"):
+        fit(str(tmp_path / "none.pth"))
+    torch.save(models.resnet18().state_dict(), tmp_path / "other.pth")
+    with pytest.raises(ValueError, match="file with the state_dict of 'squeezenet1_1'"):
+        fit(str(tmp_path / "other.pth"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("torch.hub.download_url_to_file", no_network)
+    with pytest.raises(ValueError, match="weights must be a file, or 'random', where"):
+        fit("auto")
+
+
+def no_network(*arguments, **settings):
+    raise OSError("no route to host")
+
+
+@pytest.mark.parametrize("kind", ["images", "vectors"])
+def test_a_control_of_the_package_is_read_back(kind, images, tmp_path):
+    x = images if kind == "images" else make_vectors()
+    detector = FrozenFeatures(score="density", random_state=1).fit(x)
+    detector.save(tmp_path / "m.safetensors")
+    again = load_detector(tmp_path / "m.safetensors")
+    np.testing.assert_array_equal(again.anomaly_score(x), detector.anomaly_score(x))
 
 
 def test_what_deep_svdd_can_do_it_can(network, images):
@@ -153,6 +203,7 @@ class Decides(NoPool):
         ({"n_neighbors": 0}, "n_neighbors must be a whole number from 1 on; got 0"),
         ({"side": 0}, "side must be None or a whole number from 1 on; got 0"),
         ({"normalization": "mean"}, "normalization must be one of"),
+        ({"weights": "w.pth"}, "weights must be 'auto' for a network that is none of"),
         ({"network": "resnet"}, "network must be 'auto', a module or one of"),
         ({"network": Pooled(5)}, "network must take float32 batches"),
     ],
