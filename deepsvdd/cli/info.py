@@ -67,7 +67,7 @@ def objective_of(metadata: dict[str, Any]) -> str:
         if name in parameters:
             return f"{kind}, {name}: {parameters[name]}"
     if "n_neighbors" in parameters:
-        return f"{kind}, {parameters['score']}: nothing was trained"
+        return f"{kind}, {parameters['criterion']}: nothing was trained"
     if "gamma" in parameters:
         r, how = metadata["measured"]["radius_"], parameters["radius"]
         rule = " (auto)" if how == "auto" else ""

@@ -136,14 +136,14 @@ def run_later(
 def other_scores(detector: GEOM, split: Split, scores: NDArray[Any]) -> Line:
     """Evaluate GEOM's other scores, without another training.
 
-    They are those of ``GEOM(score="density")`` and ``GEOM(score="both")``; given are
-    those of "likelihood", (m,).
+    They are those of ``GEOM(criterion="density")`` and ``GEOM(criterion="both")``;
+    given are those of "likelihood", (m,).
     """
     (member,) = detector.members_
     other = FrozenFeatures(
         member.encoder.encoder,  # type: ignore[arg-type]
         layer="output",
-        score="density",
+        criterion="density",
         preprocessing=detector.preprocessor_.method,
         device=detector.device,
     ).fit(split.x_train)

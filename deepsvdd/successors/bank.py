@@ -13,7 +13,7 @@ from deepsvdd.core._engine.feeds import Feed
 from deepsvdd.core.preprocessing import at_a_time
 from deepsvdd.successors.base import LEAST, root
 
-SCORES = ("neighbors", "center", "density")
+CRITERIA = ("neighbors", "center", "density")
 STORED = 20_000  # features kept, at most
 COMPARED = 1000  # of them by which the bandwidth is chosen
 MEASURED = 250  # samples at a time
@@ -27,7 +27,7 @@ class Bank(nn.Module):
     ----------
     width : int
         Their length d.
-    score : {"neighbors", "center", "density"}
+    criterion : {"neighbors", "center", "density"}
         What is squared: the mean squared distance to the k nearest features; the
         squared distance to their mean; −log of their mean Gaussian kernel, whose
         bandwidth makes the features most likely, each left out in turn.
@@ -38,9 +38,9 @@ class Bank(nn.Module):
     rows: Tensor
     bandwidth: Tensor
 
-    def __init__(self, width: int, score: str, n_neighbors: int = 1) -> None:
+    def __init__(self, width: int, criterion: str, n_neighbors: int = 1) -> None:
         super().__init__()
-        self.score = score
+        self.criterion = criterion
         self.n_neighbors = n_neighbors
         # None yet; `keep` and model files bring them.
         self.register_buffer("rows", torch.zeros(0, width))
@@ -58,8 +58,8 @@ class Bank(nn.Module):
     def apart(self, f: Tensor) -> Tensor:
         """Score features (b, d): (b,)."""
         d2 = squared_gaps(f, self.rows)  # (b, n)
-        own_counts = self.own_counts or self.score == "center"
-        if self.score == "density":
+        own_counts = self.own_counts or self.criterion == "center"
+        if self.criterion == "density":
             if not own_counts:
                 nearest = d2.argmin(dim=1, keepdim=True)
                 d2 = d2.scatter(1, nearest, torch.inf)
@@ -72,13 +72,13 @@ class Bank(nn.Module):
     def keep(self, rows: Tensor) -> None:
         """Keep the features of the training data (n, d), or their mean."""
         self.own_counts = False
-        if self.score == "center":
+        if self.criterion == "center":
             rows = rows.double().mean(dim=0, keepdim=True).to(rows.dtype)
         elif len(rows) > STORED:
             # From beginning to end, as data may be in order.
             rows = rows[torch.linspace(0, len(rows) - 1, STORED).long()]
         self.rows = rows
-        if self.score == "density":
+        if self.criterion == "density":
             self.bandwidth = likeliest_bandwidth(rows)
 
     def _load_from_state_dict(

@@ -22,7 +22,7 @@ from deepsvdd.successors.bank import Bank, counts_its_own, in_order
 from deepsvdd.successors.base import LEAST, Transforming, root
 from deepsvdd.successors.transformations import Geometric, Linear
 
-SCORES = ("likelihood", "density", "both")
+CRITERIA = ("likelihood", "density", "both")
 
 
 class Recognizer(nn.Module):
@@ -39,7 +39,7 @@ class Recognizer(nn.Module):
         Their length d.
     transformations : Geometric or Linear
         K of them.
-    score : {"likelihood", "density", "both"}
+    criterion : {"likelihood", "density", "both"}
         After training: φ as above; √(−log p(f(x))), with the kernel density of the
         features f; or both, either in units of its mean length over the training data.
     """
@@ -51,28 +51,28 @@ class Recognizer(nn.Module):
         encoder: nn.Module,
         width: int,
         transformations: Geometric | Linear,
-        score: str = "likelihood",
+        criterion: str = "likelihood",
     ) -> None:
         super().__init__()
         self.encoder = encoder
         self.transformations = transformations
         self.head = nn.Linear(width, len(transformations))
-        self.score = score
-        if score != "likelihood":
+        self.criterion = criterion
+        if criterion != "likelihood":
             self.bank = Bank(width, "density")
             self.register_buffer("units", torch.ones(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map samples (b, ...) to (b, K); after training, as `score` says."""
+        """Map samples (b, ...) to (b, K); after training, as `criterion` says."""
         views = self.transformations(x)  # (b, K, ...)
         f = self.encoder(views.flatten(0, 1))  # (b · K, d)
         logits = self.head(f).to(self.head.weight.dtype)  # not bfloat16: as all losses
         doubts = -F.log_softmax(logits, dim=-1).unflatten(0, views.shape[:2])
         own = root(doubts.diagonal(dim1=-2, dim2=-1))
-        if self.training or self.score == "likelihood":
+        if self.training or self.criterion == "likelihood":
             return own
         rare = self.bank(f.unflatten(0, views.shape[:2])[:, 0])  # (b, 1), of T_1 x
-        if self.score == "density":
+        if self.criterion == "density":
             return rare
         return torch.cat([own / self.units[0], rare / self.units[1]], dim=1)
 
@@ -82,12 +82,12 @@ class Recognizer(nn.Module):
 
     def measure(self, feed: Feed) -> None:
         """Keep the features of the training data, and the mean lengths of both."""
-        if self.score == "likelihood":
+        if self.criterion == "likelihood":
             return
         self.eval()
         self.bank.keep(in_order(self.features, feed))
         self.units = torch.ones_like(self.units)
-        if self.score == "both":
+        if self.criterion == "both":
             z = in_order(self, feed)
             lengths = torch.stack([z[:, :-1].norm(dim=1), z[:, -1]])
             self.units = lengths.double().mean(dim=1).clamp(min=LEAST).to(self.units)
@@ -119,7 +119,7 @@ class GEOM(Transforming):
     transformations : str, default="auto"
         For images "rotations" (by 0°, 90°, 180°, 270°), "rotations+shifts" (20) or
         "rotations+flips" (8); for vectors "linear" (16 random maps).
-    score : {"likelihood", "density", "both"}, default="likelihood"
+    criterion : {"likelihood", "density", "both"}, default="likelihood"
         "density" is −log of the kernel density of the network's features, which tells
         something where a transformation changes nothing, of the digit 0 for example;
         "both" the sum of the two, each in units of its mean over the training data.
@@ -162,13 +162,13 @@ class GEOM(Transforming):
     kind = "GEOM"
     objective = Objective("GEOM", geom_loss)
     layers = Recognizer
-    of_layers = ("score",)
+    of_layers = ("criterion",)
 
     def __init__(
         self,
         network: str | nn.Module = "auto",
         transformations: str = "auto",
-        score: str = "likelihood",
+        criterion: str = "likelihood",
         recipe: str | Recipe | Variant = "fast",
         *,
         widths: Sequence[int] | None = None,
@@ -203,12 +203,14 @@ class GEOM(Transforming):
             random_state=random_state,
             verbose=verbose,
         )
-        self.score = score
+        self.criterion = criterion
 
     def check_own(self) -> None:
-        """Check the score's name, too."""
+        """Check the criterion's name, too."""
         super().check_own()
-        require("score", is_one_of(self.score, SCORES), f"one of {SCORES}", self)
+        require(
+            "criterion", is_one_of(self.criterion, CRITERIA), f"one of {CRITERIA}", self
+        )
 
     def _set_threshold(self, samples: Tensor | Dataset[Any], known: Known) -> None:
         super()._set_threshold(samples, known)

@@ -36,7 +36,7 @@ from deepsvdd.successors.backbones import (
     backbone_names,
 )
 from deepsvdd.successors.bank import (
-    SCORES,
+    CRITERIA,
     Bank,
     counts_its_own,
     in_order,
@@ -178,7 +178,7 @@ class FrozenFeatures(Detector):
         name; "auto" is the last adaptive pooling layer of torchvision's or your own,
         before the layers that name classes, and the output of the package's. Of maps
         the mean over all places is taken.
-    score : {"neighbors", "center", "density"}, default="neighbors"
+    criterion : {"neighbors", "center", "density"}, default="neighbors"
         Mean squared distance to the ``n_neighbors`` nearest training samples; squared
         distance to the mean of all; or −log of the kernel density, up to a constant.
     n_neighbors : int, default=2
@@ -232,7 +232,7 @@ class FrozenFeatures(Detector):
 
     kind = "FrozenFeatures"
     networks = Names()
-    required = ("network", "layer", "score", "n_neighbors", "recipe")
+    required = ("network", "layer", "criterion", "n_neighbors", "recipe")
     recipe: Recipe = shortened(FAST_LATER, 0, 0)  # nothing is trained
     widths = None
     n_members = 1
@@ -246,7 +246,7 @@ class FrozenFeatures(Detector):
         self,
         network: str | nn.Module = "auto",
         layer: str = "auto",
-        score: str = "neighbors",
+        criterion: str = "neighbors",
         n_neighbors: int = 2,
         *,
         weights: str = "auto",
@@ -261,7 +261,7 @@ class FrozenFeatures(Detector):
     ) -> None:
         self.network = network
         self.layer = layer
-        self.score = score
+        self.criterion = criterion
         self.n_neighbors = n_neighbors
         self.weights = weights
         self.side = side
@@ -300,10 +300,12 @@ class FrozenFeatures(Detector):
         return self._fit_whole(X, None, sample_weight)
 
     def check_own(self) -> None:
-        """Check layer, score, neighbors, weights, side and normalization."""
+        """Check layer, criterion, neighbors, weights, side and normalization."""
         valid = isinstance(self.layer, str) and self.layer != ""
         require("layer", valid, "'auto', 'output' or a layer's name", self)
-        require("score", is_one_of(self.score, SCORES), f"one of {SCORES}", self)
+        require(
+            "criterion", is_one_of(self.criterion, CRITERIA), f"one of {CRITERIA}", self
+        )
         valid = is_whole(self.n_neighbors) and self.n_neighbors >= 1
         require("n_neighbors", valid, "a whole number from 1 on", self)
         valid = isinstance(self.weights, str) and self.weights != ""
@@ -405,7 +407,7 @@ class FrozenFeatures(Detector):
             example = torch.zeros(1, *input_shape, dtype=weight.dtype)
             check_output(features, example, trains=False)
         width = width_of(features, input_shape)
-        bank = Bank(width, parameters["score"], parameters["n_neighbors"])
+        bank = Bank(width, parameters["criterion"], parameters["n_neighbors"])
         return Compared(features, bank)
 
 

@@ -19,8 +19,8 @@ CLASSES: tuple[type[Successor], ...] = (GEOM, GOAD, DROCC, HSC)
 # As ``--method`` of ``deepsvdd fit`` and ``sweep`` has them.
 METHODS: dict[str, tuple[type[Successor], dict[str, Any]]] = {
     "geom": (GEOM, {}),
-    "geom-density": (GEOM, {"score": "density"}),
-    "geom-both": (GEOM, {"score": "both"}),
+    "geom-density": (GEOM, {"criterion": "density"}),
+    "geom-both": (GEOM, {"criterion": "both"}),
     "geom-shifts": (GEOM, {"transformations": "rotations+shifts"}),
     "goad": (GOAD, {}),
     "drocc": (DROCC, {}),

@@ -46,7 +46,7 @@ def test_a_run_is_the_estimators(few):
     assert line["untrained_auc"] != line["auc"]
     assert roc_auc(few.y_test, scores) == pytest.approx(expected, abs=1e-6)
     for score in ("density", "both"):
-        other = GEOM(score=score, random_state=1, recipe=SHORT, device="cpu")
+        other = GEOM(criterion=score, random_state=1, recipe=SHORT, device="cpu")
         scores = other.fit(few.x_train).anomaly_score(few.x_test)
         expected = roc_auc(few.y_test, scores)
         assert line[f"{score}_auc"] == pytest.approx(expected, abs=1e-6)

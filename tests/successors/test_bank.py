@@ -21,8 +21,8 @@ TRAIN = torch.from_numpy(np.random.default_rng(0).normal(size=(60, 3)))
 NEW = torch.from_numpy(np.random.default_rng(1).normal(size=(7, 3)))
 
 
-def measured(score, k=2, rows=TRAIN):
-    bank = Bank(3, score, k).double()
+def measured(criterion, k=2, rows=TRAIN):
+    bank = Bank(3, criterion, k).double()
     bank.keep(rows)
     bank.own_counts = True
     return bank
@@ -68,14 +68,14 @@ def test_the_bandwidth_makes_rows_likely_that_were_left_out():
     assert likeliest_bandwidth(TRAIN).item() == pytest.approx(best)
 
 
-@pytest.mark.parametrize("score", ["neighbors", "density"])
-def test_rows_are_no_neighbors_of_their_own_while_they_are_measured(score):
-    bank = Bank(3, score, 2).double()
+@pytest.mark.parametrize("criterion", ["neighbors", "density"])
+def test_rows_are_no_neighbors_of_their_own_while_they_are_measured(criterion):
+    bank = Bank(3, criterion, 2).double()
     bank.keep(TRAIN)
     apart = squares(bank, TRAIN)
     i = 5
     rest = torch.cat([TRAIN[:i], TRAIN[i + 1 :]])
-    other = measured(score, rows=rest)
+    other = measured(criterion, rows=rest)
     other.bandwidth = bank.bandwidth
     np.testing.assert_allclose(apart[i], squares(other, TRAIN[i : i + 1])[0])
     bank.own_counts = True

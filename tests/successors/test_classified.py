@@ -89,12 +89,14 @@ def test_names_the_transformations_there_are():
 OTHERS = ["density", "both"]
 
 
-@pytest.mark.parametrize("score", OTHERS)
+@pytest.mark.parametrize("criterion", OTHERS)
 @pytest.mark.parametrize("kind", ["images", "vectors"])
-def test_other_scores_are_saved_and_exported(kind, score, images, vectors, tmp_path):
+def test_other_scores_are_saved_and_exported(
+    kind, criterion, images, vectors, tmp_path
+):
     onnxruntime = pytest.importorskip("onnxruntime")
     x = images[:, None] if kind == "images" else vectors
-    detector = trained("GEOM", x, score=score, n_members=2)
+    detector = trained("GEOM", x, criterion=criterion, n_members=2)
     detector.save(tmp_path / "m.safetensors")
     again = load_detector(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(again.anomaly_score(x), detector.anomaly_score(x))
@@ -106,24 +108,27 @@ def test_other_scores_are_saved_and_exported(kind, score, images, vectors, tmp_p
     np.testing.assert_allclose(given, detector.anomaly_score(new), rtol=1e-4)
 
 
-@pytest.mark.parametrize("score", OTHERS)
-def test_other_scores_come_from_the_same_training(score, images, tmp_path):
-    plain, other = trained("GEOM", images), trained("GEOM", images, score=score)
+@pytest.mark.parametrize("criterion", OTHERS)
+def test_other_scores_come_from_the_same_training(criterion, images, tmp_path):
+    plain, other = trained("GEOM", images), trained("GEOM", images, criterion=criterion)
     for name, value in plain.members_[0].encoder.state_dict().items():
         assert torch.equal(other.members_[0].encoder.state_dict()[name], value)
     whole = other.anomaly_score(images)
     for _ in range(2):
         again = trained(
-            *("GEOM", images), score=score, checkpoint_dir=tmp_path, checkpoint_every=1
+            *("GEOM", images),
+            criterion=criterion,
+            checkpoint_dir=tmp_path,
+            checkpoint_every=1,
         )
     np.testing.assert_array_equal(again.anomaly_score(images), whole)
 
 
-@pytest.mark.parametrize("score", OTHERS)
-def test_a_stack_has_other_scores_too(score, images, monkeypatch):
-    alone = trained("GEOM", images, score=score, n_members=2)
+@pytest.mark.parametrize("criterion", OTHERS)
+def test_a_stack_has_other_scores_too(criterion, images, monkeypatch):
+    alone = trained("GEOM", images, criterion=criterion, n_members=2)
     monkeypatch.setattr(core_detector, "trains_at_once", lambda device: True)
-    stacked = trained("GEOM", images, score=score, n_members=2)
+    stacked = trained("GEOM", images, criterion=criterion, n_members=2)
     np.testing.assert_allclose(
         stacked.anomaly_score(images), alone.anomaly_score(images), rtol=1e-3
     )
@@ -132,17 +137,17 @@ def test_a_stack_has_other_scores_too(score, images, monkeypatch):
 def test_both_is_the_sum_in_units_of_the_training_data(images):
     new = make_images(seed=1)
     expected = 0
-    for score in ("likelihood", "density"):
-        detector = trained("GEOM", images, score=score)
+    for criterion in ("likelihood", "density"):
+        detector = trained("GEOM", images, criterion=criterion)
         unit = detector.members_[0].mean_distance
         expected = expected + detector.anomaly_score(new) / unit**2
-    both = trained("GEOM", images, score="both").anomaly_score(new)
+    both = trained("GEOM", images, criterion="both").anomaly_score(new)
     np.testing.assert_allclose(both, expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("score", OTHERS)
-def test_the_threshold_is_for_images_that_are_not_kept(score, images):
-    detector = trained("GEOM", images, score=score)
+@pytest.mark.parametrize("criterion", OTHERS)
+def test_the_threshold_is_for_images_that_are_not_kept(criterion, images):
+    detector = trained("GEOM", images, criterion=criterion)
     flagged = (detector.predict(make_images(seed=1)) < 0).mean()
     assert 0.02 < flagged < 0.35  # contamination is 0.1
 
@@ -161,14 +166,16 @@ def test_a_round_thing_is_told_by_the_density():
 
     train, normal, odd = drawn(200, 3), drawn(60, 3), drawn(60, 0)
     auc = {}
-    for score in ("likelihood", "density"):
-        detector = GEOM(score=score, recipe="quick", random_state=0).fit(train)
+    for criterion in ("likelihood", "density"):
+        detector = GEOM(criterion=criterion, recipe="quick", random_state=0).fit(train)
         scores = detector.anomaly_score(np.concatenate([normal, odd]))
-        auc[score] = roc_auc(np.repeat([0, 1], 60), scores)
+        auc[criterion] = roc_auc(np.repeat([0, 1], 60), scores)
     assert auc["density"] > 0.95
     assert auc["density"] > auc["likelihood"]
 
 
 def test_an_unknown_score_is_refused(images):
-    with pytest.raises(ValueError, match=r"score must be one of .*'both'.*; got 'sum'"):
-        trained("GEOM", images, score="sum")
+    with pytest.raises(
+        ValueError, match=r"criterion must be one of .*'both'.*; got 'sum'"
+    ):
+        trained("GEOM", images, criterion="sum")

@@ -12,7 +12,7 @@ from deepsvdd.successors.frozen import IMAGENET, Features
 from tests.toys import make_images, make_vectors
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-SCORES = ("neighbors", "center", "density")
+CRITERIA = ("neighbors", "center", "density")
 
 
 class Pooled(nn.Module):
@@ -59,11 +59,11 @@ def test_images_are_resized(network):
     torch.testing.assert_close(features(x), same(larger))
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("layer", ["auto", "conv", "output"])
-def test_a_file_gives_the_same_scores(network, images, score, layer, tmp_path):
+def test_a_file_gives_the_same_scores(network, images, criterion, layer, tmp_path):
     before = copy.deepcopy(network.state_dict())
-    detector = FrozenFeatures(network, layer, score).fit(images)
+    detector = FrozenFeatures(network, layer, criterion).fit(images)
     assert network.training  # as it was given
     for name, value in network.state_dict().items():
         assert torch.equal(value, before[name])
@@ -75,13 +75,13 @@ def test_a_file_gives_the_same_scores(network, images, score, layer, tmp_path):
     assert again.threshold_ == detector.threshold_
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("kind", ["images", "vectors"])
-def test_an_onnx_file_gives_the_same_scores(kind, score, network, tmp_path):
+def test_an_onnx_file_gives_the_same_scores(kind, criterion, network, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     x = make_images()[:, None] if kind == "images" else make_vectors()
     encoder = network if kind == "images" else "auto"
-    detector = FrozenFeatures(encoder, score=score, random_state=0).fit(x)
+    detector = FrozenFeatures(encoder, criterion=criterion, random_state=0).fit(x)
     detector.export_onnx(tmp_path / "m.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
     raw = x.astype(np.float32 if kind == "images" else np.float64)
@@ -91,11 +91,11 @@ def test_an_onnx_file_gives_the_same_scores(kind, score, network, tmp_path):
     np.testing.assert_allclose(given, new, rtol=1e-3, atol=1e-5)
 
 
-@pytest.mark.parametrize("score", SCORES)
-def test_the_threshold_is_for_samples_that_are_not_kept(score):
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_the_threshold_is_for_samples_that_are_not_kept(criterion):
     rng = np.random.default_rng(0)
     x, new = rng.normal(size=(400, 4)), rng.normal(size=(400, 4))
-    detector = FrozenFeatures(score=score, random_state=0).fit(x)
+    detector = FrozenFeatures(criterion=criterion, random_state=0).fit(x)
     flagged = (detector.predict(new) < 0).mean()
     assert 0.04 < flagged < 0.2  # contamination is 0.1
 
@@ -125,7 +125,7 @@ def test_a_network_of_torchvision_by_its_name(images, tmp_path):
     torch.manual_seed(3)
     theirs = models.squeezenet1_1()
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    common = {"side": 32, "score": "center"}
+    common = {"side": 32, "criterion": "center"}
     by_name = FrozenFeatures("squeezenet1_1", weights=str(tmp_path / "w.pth"), **common)
     scores = by_name.fit(images[:20]).anomaly_score(images)
     by_module = FrozenFeatures(theirs, **common).fit(images[:20])
@@ -164,7 +164,7 @@ def no_network(*arguments, **settings):
 @pytest.mark.parametrize("kind", ["images", "vectors"])
 def test_a_control_of_the_package_is_read_back(kind, images, tmp_path):
     x = images if kind == "images" else make_vectors()
-    detector = FrozenFeatures(score="density", random_state=1).fit(x)
+    detector = FrozenFeatures(criterion="density", random_state=1).fit(x)
     detector.save(tmp_path / "m.safetensors")
     again = load_detector(tmp_path / "m.safetensors")
     np.testing.assert_array_equal(again.anomaly_score(x), detector.anomaly_score(x))
@@ -199,7 +199,7 @@ class Decides(NoPool):
         ({"layer": "fcc"}, "layer must be 'auto', 'output' or one of conv, norm, pool"),
         ({"network": Decides(), "layer": "conv"}, "layer must be 'output' for Decides"),
         ({"layer": ""}, "layer must be 'auto', 'output' or a layer's name; got ''"),
-        ({"score": "far"}, "score must be one of"),
+        ({"criterion": "far"}, "criterion must be one of"),
         ({"n_neighbors": 0}, "n_neighbors must be a whole number from 1 on; got 0"),
         ({"side": 0}, "side must be None or a whole number from 1 on; got 0"),
         ({"normalization": "mean"}, "normalization must be one of"),
