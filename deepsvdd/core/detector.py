@@ -21,7 +21,13 @@ from torch.utils.data import Dataset
 
 from deepsvdd.core._engine.devices import channels_last, resolve_device
 from deepsvdd.core._engine.distributed import gathered, share
-from deepsvdd.core._engine.feeds import Feed, InMemory, Stream, some_images
+from deepsvdd.core._engine.feeds import (
+    Feed,
+    InMemory,
+    Stream,
+    as_images,
+    some_images,
+)
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core._engine.portable import PortableState
 from deepsvdd.core._engine.stacking import trains_at_once
@@ -36,7 +42,12 @@ from deepsvdd.core.networks import (
     check_network,
     default_network,
 )
-from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
+from deepsvdd.core.preprocessing import (
+    BATCH,
+    Preprocessor,
+    at_a_time,
+    without_tails,
+)
 from deepsvdd.core.recipes import (
     Recipe,
     Variant,
@@ -44,7 +55,7 @@ from deepsvdd.core.recipes import (
     settings_by_name,
     with_settings,
 )
-from deepsvdd.core.representations import SCORING_BATCH, represent
+from deepsvdd.core.representations import SCORING_BATCH, joined, represent
 from deepsvdd.core.scoring import (
     check_scores,
     check_threshold,
@@ -58,6 +69,8 @@ from deepsvdd.core.training import Hypersphere
 
 if TYPE_CHECKING:
     from typing_extensions import Self
+
+BLOCK = 2**20  # numbers that are checked and converted at a time, to be scored
 
 
 class Detector(
@@ -248,11 +261,31 @@ class Detector(
         """Preprocess the samples on the device, or prepare to do so batch by batch."""
         if not isinstance(samples, Tensor):
             return self._stream(samples, self.preprocessor_, device)
+        if samples.ndim == 4:
+            return InMemory(self._whole(samples, device))
         x = self.preprocessor_(samples)
         if self.preprocessor_.method == "standard":
             # Of what is trained on; scored is all as it is.
             x = without_tails(x, known.normal())
-        return InMemory(channels_last(x.float().to(device)))
+        return InMemory(x.float().to(device))
+
+    def _whole(self, images: Tensor, device: torch.device) -> Tensor:
+        """Preprocess images (n, c, h, w) part by part, as for networks.
+
+        So memory holds all of them once; at once, there would be three copies.
+        """
+        size = at_a_time(BATCH, images.shape[1:])
+        parts = (
+            channels_last(self.preprocessor_(part).float())
+            for part in images.split(size)
+        )
+        first = next(parts)
+        strides = (math.prod(images.shape[1:]), *first.stride()[1:])  # laid out alike
+        whole = torch.empty_strided(images.shape, strides, device=device)
+        whole[: len(first)] = first
+        for number, part in enumerate(parts, start=1):
+            whole[number * size : number * size + len(part)] = part
+        return whole
 
     def _stream(
         self,
@@ -287,7 +320,11 @@ class Detector(
             far from the training data that its score overflows.
         """
         check_is_fitted(self)
-        return check_scores(self._score(self._samples(X, reset=False)))
+        scores = [
+            self._score(self._samples(block, reset=False, rows=rows))
+            for block, rows in blocks_of(X, self.input_shape_)
+        ]
+        return check_scores(np.concatenate(scores))
 
     @usual_modes()
     def _score(
@@ -295,9 +332,10 @@ class Detector(
     ) -> NDArray[np.float64]:
         """Score samples (n, ...); shared, of several processes each scores a part."""
         batches = self._preprocessed(samples, shared)
-        scores = torch.cat([scores_of(self.members_, x) for x in batches]).double()
+        n: int = len(samples)  # type: ignore[arg-type]
+        scores = joined((scores_of(self.members_, x) for x in batches), n).double()
         if shared:
-            scores = gathered(scores, len(samples))  # type: ignore[arg-type]
+            scores = gathered(scores, n)
         return scores.cpu().numpy()
 
     def score_samples(self, X: Samples) -> NDArray[np.float64]:
@@ -348,8 +386,10 @@ class Detector(
                 f"member must be a whole number from 0 to {last}; got {member!r}"
             )
         encoder = self.members_[member].encoder
-        batches = self._preprocessed(self._samples(X, reset=False))
-        return torch.cat([represent(encoder, x) for x in batches]).cpu().numpy()
+        samples = self._samples(X, reset=False)
+        n: int = len(samples)  # type: ignore[arg-type]
+        batches = self._preprocessed(samples)
+        return joined((represent(encoder, x) for x in batches), n).cpu().numpy()
 
     @property
     def offset_(self) -> float:
@@ -474,12 +514,16 @@ class Detector(
             return self.preprocessing
         return "standard" if len(self.input_shape_) == 1 else "gcn_l1"
 
-    def _samples(self, X: Samples, reset: bool) -> Tensor | Dataset[Any]:
+    def _samples(
+        self, X: Samples, reset: bool, rows: range | None = None
+    ) -> Tensor | Dataset[Any]:
         """Validate data; return a tensor (n, c, h, w) or (n, d) on the CPU.
 
         Images to be streamed are returned as they are; only the first are looked at.
+        Errors know where X stands in the data, if it is not all of them.
         """
-        samples, shape = check_samples(self, X, None if reset else self.input_shape_)
+        expected = None if reset else self.input_shape_
+        samples, shape = check_samples(self, X, expected, rows)
         if reset:
             self.input_shape_: tuple[int, ...] = shape
             self.n_features_in_ = math.prod(shape)
@@ -490,6 +534,39 @@ class Detector(
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
+
+
+def blocks_of(
+    X: Samples, shape: tuple[int, ...]
+) -> Iterator[tuple[Samples, range | None]]:
+    """Cut an array or a tensor into blocks, which are checked and converted in turn.
+
+    So the memory for it does not grow with X. Batches of scoring are cut as they would
+    be of the whole.
+
+    Yields
+    ------
+    block : array, Tensor, or X itself
+    rows : range or None
+        Where it stands in X; None if it is all there is.
+    """
+    size = at_a_time(SCORING_BATCH, shape)
+    size *= max(BLOCK // (size * math.prod(shape)), 1)
+    plain = type(X) in (np.ndarray, np.memmap) or (
+        isinstance(X, Tensor) and X.layout == torch.strided
+    )
+    own: Any = tuple(X.shape) if plain else ()  # type: ignore[union-attr]
+    # Not one image, of which the first axis are channels or rows; other shapes are
+    # refused whole.
+    gray = shape[0] == 1 and own[1:] == shape[1:] != () and own != shape
+    many = own[1:] == shape or gray
+    n = own[0] if many else 0
+    if n <= size or as_images(X) is not None:
+        yield X, None
+        return
+    for first in range(0, n, size):
+        rows = range(first, min(first + size, n))
+        yield X[rows.start : rows.stop], rows  # type: ignore[index]
 
 
 def counted(

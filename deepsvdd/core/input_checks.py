@@ -115,7 +115,10 @@ def is_one_of(value: object, choices: tuple[str, ...]) -> bool:
 
 
 def check_samples(
-    detector: Any, X: Samples, expected: tuple[int, ...] | None
+    detector: Any,
+    X: Samples,
+    expected: tuple[int, ...] | None,
+    rows: range | None = None,
 ) -> tuple[Tensor | Dataset[Any], tuple[int, ...]]:
     """Validate samples, to train an estimator on or for one that is trained.
 
@@ -127,6 +130,8 @@ def check_samples(
         As for :meth:`deepsvdd.DeepSVDD.fit`.
     expected : (c, h, w), (d,) or None
         Shape of the samples trained on; None: any, X is to be trained on.
+    rows : range, optional
+        Where X stands in what the user gave, if it is a part, for the errors.
 
     Returns
     -------
@@ -152,11 +157,11 @@ def check_samples(
     raw: Any = as_numpy(X) if isinstance(X, Tensor) else X
     images = np.asarray(raw).ndim > 2 if expected is None else len(expected) > 1
     if images:
-        array = image_batch(raw, expected)
+        array = image_batch(raw, expected, rows)
         if len(array) < least:
             raise ValueError(f"X must hold at least 2 images to fit; got {len(array)}")
     else:
-        array = vectors(detector, raw, fitting=expected is None)
+        array = vectors(detector, raw, fitting=expected is None, rows=rows)
     # torch warns of read-only arrays, as the bundled data are, and refuses views
     # that run backwards, as mirrored images do.
     usable = array.flags.writeable and min(array.strides, default=0) >= 0
@@ -214,8 +219,13 @@ def first_images(
     return read_images(images, range(n), expected)
 
 
-def vectors(detector: Any, raw: Any, fitting: bool) -> NDArray[np.float64]:
-    """Validate vectors (n, d), with scikit-learn's rules and words."""
+def vectors(
+    detector: Any, raw: Any, fitting: bool, rows: range | None = None
+) -> NDArray[np.float64]:
+    """Validate vectors (n, d), with scikit-learn's rules and words.
+
+    Of a part of the data, ``rows`` tells where it stands in them.
+    """
     names = getattr(raw, "columns", None)
     types = raw.dtypes if names is not None else ()  # of a table's columns
     for name, dtype in zip(names if names is not None else (), types, strict=False):
@@ -241,9 +251,12 @@ def vectors(detector: Any, raw: Any, fitting: bool) -> NDArray[np.float64]:
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         row, column = bad[0].tolist()
+        place, among = row, "in all"
+        if rows is not None:
+            place, among = rows[row], f"in the {len(rows)} rows read with it"
         raise ValueError(
             f"X must hold finite numbers, no NaN or infinity; got {array[row, column]} "
-            f"at index ({row}, {column}), and {len(bad)} such values in all"
+            f"at index ({place}, {column}), and {len(bad)} such values {among}"
         )
     if fitting:
         check_range(array)

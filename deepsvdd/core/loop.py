@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from deepsvdd.core._engine.adam import Adam
 from deepsvdd.core._engine.checkpoints import Checkpoint
 from deepsvdd.core._engine.devices import autocast, tensor_cores
 from deepsvdd.core._engine.distributed import (
@@ -193,7 +194,7 @@ class Run:
         stacked = not isinstance(seeds, int)
         several = [seeds] if isinstance(seeds, int) else list(seeds)
         gpu = device.type == "cuda"
-        optimizer = torch.optim.Adam(
+        optimizer = Adam(
             module.parameters(),
             # A recording reads the rate from the device, where the schedule writes it.
             lr=torch.tensor(phase.lr, dtype=torch.float32, device=device)

@@ -16,7 +16,7 @@ from torch import Tensor
 from deepsvdd.core._engine.distributed import total
 
 METHODS = ("gcn_l1", "gcn_l2", "minmax", "standard", "none")
-BATCH = 10_000  # samples at a time, so that their floats need not all be in memory
+BATCH = 250  # samples at a time, so that their floats need not all be in memory
 TAIL = 0.01  # part of the samples, at either end of a column, that may be anything
 LARGE = 64 * 64  # pixels from which on fewer images are taken at a time
 
@@ -131,17 +131,21 @@ class Preprocessor:
         if method == "standard":
             low, high = cls._standard(x)
             return cls(method, low.cpu(), high.cpu())
-        lows, highs, n = [], [], 0
+        extrema: tuple[Tensor, Tensor] | None = None
+        n = 0
         if isinstance(x, Tensor):
             x = x.split(at_a_time(BATCH, x.shape[1:]))
         for batch in x:
             values = cls._contrast(batch, method)
             axes = tuple(range(values.ndim)) if values.ndim > 2 else (0,)
-            lows.append(values.amin(axes))
-            highs.append(values.amax(axes))
+            own = values.amin(axes), values.amax(axes)
+            extrema = extrema or own
+            # In place: a small tensor that is kept splits the memory for large ones.
+            torch.minimum(extrema[0], own[0], out=extrema[0])
+            torch.maximum(extrema[1], own[1], out=extrema[1])
             n += len(values)
-        low = total(torch.stack(lows).amin(0), "MIN")
-        high = total(torch.stack(highs).amax(0), "MAX")
+        assert extrema is not None
+        low, high = total(extrema[0], "MIN"), total(extrema[1], "MAX")
         refuse_constant(low, high, n)
         return cls(method, low.cpu(), high.cpu())
 

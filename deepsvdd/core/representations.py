@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ def represent(network: nn.Module, x: Tensor, batch_size: int = SCORING_BATCH) ->
         Its outputs, without gradients.
     """
     size = at_a_time(batch_size, x.shape[1:])
-    return torch.cat([output_of(network, batch) for batch in x.split(size)])
+    return joined((output_of(network, batch) for batch in x.split(size)), len(x))
 
 
 def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
@@ -50,6 +50,21 @@ def representations(network: nn.Module, feed: Feed) -> Iterator[Tensor]:
         if members and not feed.n_stacked:
             batch = batch.expand(members, *batch.shape)
         yield output_of(network, batch)
+
+
+def joined(parts: Iterable[Tensor], n: int) -> Tensor:
+    """Put what comes of batches (b, ...) in one tensor of at most n rows, as it comes.
+
+    Small results that wait between large ones split the memory for these: it grows.
+    """
+    whole, end = None, 0
+    for part in parts:
+        if whole is None:
+            whole = part.new_empty((n, *part.shape[1:]))
+        whole[end : end + len(part)] = part
+        end += len(part)
+    assert whole is not None
+    return whole[:end]
 
 
 def mean_representation(

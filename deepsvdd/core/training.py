@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,7 @@ from deepsvdd.core.recipes import Phase, Recipe
 from deepsvdd.core.representations import (
     distance_for,
     distances,
+    joined,
     mean_representation,
     represent,
     representations,
@@ -383,12 +384,14 @@ def finished(
     history: History,
 ) -> Hypersphere:
     """Measure a trained network on its training data, and check it for collapse."""
-    moments, parts = Moments(weights), []
-    distance = distance_for(objective == MAPS)
-    for z in representations(encoder, feed):
-        moments.add(z)
-        parts.append(distance(z, c))
-    d2 = gathered(torch.cat(parts), len(feed))
+    moments, distance = Moments(weights), distance_for(objective == MAPS)
+
+    def measured() -> Iterator[Tensor]:
+        for z in representations(encoder, feed):
+            moments.add(z)
+            yield distance(z, c)
+
+    d2 = gathered(joined(measured(), len(feed)), len(feed))
     last = phase.n_epochs - 1
     check_finite(d2.sum().item(), f"{objective}, after it", last, phase.lr)
     _, spread = moments.finish(len(feed))

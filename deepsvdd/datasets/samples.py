@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Shape = tuple[int, ...]
+PART = 2**22  # numbers that are looked at together
 LARGEST = 1e15  # that the sum of the squares of an image's pixels be one of float32
 
 
@@ -30,7 +32,7 @@ def image_batch(
     Returns
     -------
     ndarray of shape (n, c, h, w)
-        uint8 as it is, everything else as float32.
+        uint8 and float32 as they are, with the user's memory; all else as float32.
 
     Raises
     ------
@@ -68,17 +70,27 @@ def _as_float32(
     if array.dtype.kind not in "biuf":
         raise ValueError(f"X must hold real numbers; got dtype {array.dtype}")
     with np.errstate(over="ignore"):
-        converted = array.astype(np.float32)
-    bad = ~((converted >= -LARGEST) & (converted <= LARGEST))  # NaN is neither
-    if bad.any():
-        where = tuple(int(index) for index in np.argwhere(bad)[0])
-        place, among = where, "in all"
+        converted = array.astype(np.float32, copy=False)
+    # Part by part: what is compared takes memory, too.
+    flat = np.atleast_1d(converted)
+    size = max(PART // max(math.prod(flat.shape[1:]), 1), 1)
+    n_bad, first = 0, None
+    for start in range(0, len(flat), size):
+        part = flat[start : start + size]
+        bad = ~((part >= -LARGEST) & (part <= LARGEST))  # NaN is neither
+        n_bad += int(bad.sum())
+        if n_bad and first is None:
+            row, *others = (int(index) for index in np.argwhere(bad)[0])
+            first = (start + row, *others)
+    if first is not None:
+        place, among = first, "in all"
         if indices is not None:
-            place = (indices[where[0]], *where[1:])
+            place = (indices[first[0]], *first[1:])
             among = f"in the {len(indices)} images read with it"
         raise ValueError(
-            f"X must hold finite numbers from -1e15 to 1e15; got {array[where]} at "
-            f"index {place}, and {int(bad.sum())} such values {among}"
+            f"X must hold finite numbers from -1e15 to 1e15; got "
+            f"{np.atleast_1d(array)[first]} at index {place}, and {n_bad} such values "
+            f"{among}"
         )
     return converted
 

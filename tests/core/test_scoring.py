@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from deepsvdd import DeepSVDD, UnscorableError, get_recipe
+from deepsvdd.core import detector as detector_module
 from deepsvdd.core.recipes import shortened
 from deepsvdd.core.scoring import check_scores, rounding_of, threshold_between
 from deepsvdd.core.training import Hypersphere
@@ -41,6 +42,41 @@ def test_scores_that_overflow_are_no_labels(value, on_vectors, vectors, tmp_path
     assert result.exit_code == 3
     assert result.stdout.count("unscored") == 2
     assert "9,,unscored" in result.stdout.splitlines()
+
+
+@pytest.mark.parametrize("kind", ["on_vectors", "on_images"])
+def test_blocks_score_as_the_whole_and_errors_know_where_they_stand(
+    kind, monkeypatch, request
+):
+    detector = request.getfixturevalue(kind)
+    x = make_vectors(1100) if kind == "on_vectors" else make_images(1100)
+    expected = detector.anomaly_score(x)
+    monkeypatch.setattr(detector_module, "BLOCK", 1)  # so a block is a batch, of 250
+    cut = [rows for _, rows in detector_module.blocks_of(x, detector.input_shape_)]
+    assert cut == [range(k, min(k + 250, 1100)) for k in range(0, 1100, 250)]
+    np.testing.assert_array_equal(detector.anomaly_score(x), expected)
+    np.testing.assert_array_equal(detector.anomaly_score(torch.tensor(x)), expected)
+    wrong = x.astype(np.float32)
+    wrong[1003, 2] = np.nan
+    with pytest.raises(ValueError, match=r"nan at index \(1003, .* (rows|images) read"):
+        detector.anomaly_score(wrong)
+
+
+@pytest.mark.parametrize(
+    ("own", "shape"),
+    [
+        ((3, 1024, 1024), (3, 1024, 1024)),  # one image of three channels
+        ((256, 256), (1, 256, 256)),  # of 256 rows
+        ((5000, 4, 4), (3, 4, 4)),  # none
+        ((5000,), (5,)),
+    ],
+)
+def test_what_is_not_many_samples_is_not_cut(own, shape, monkeypatch):
+    monkeypatch.setattr(detector_module, "BLOCK", 1)
+    x = np.zeros(own, np.uint8)
+    ((block, rows),) = detector_module.blocks_of(x, shape)
+    assert block is x
+    assert rows is None
 
 
 def test_a_network_that_gives_nan_labels_nothing(images):

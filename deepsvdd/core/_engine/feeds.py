@@ -134,8 +134,10 @@ class InMemory(Feed):
 
     def fingerprint(self) -> bytes:
         """Hash all values."""
-        values = self.x.cpu().contiguous().numpy()
-        return hashlib.sha256(values.tobytes()).digest()
+        digest = hashlib.sha256()
+        for part in self.x.split(at_a_time(STREAMED_BATCH, self.x.shape[1:])):
+            digest.update(part.cpu().contiguous().numpy().data)
+        return digest.digest()
 
 
 class Stream(Feed):
