@@ -16,7 +16,7 @@ datasets       data sets, images, traffic signs, a pavement; the bundled MNIST
 core           the method, to be read: preprocessing, networks, objectives, recipes,
                the loop, training, metrics, estimators, model files, plots
 core/_engine   what makes it fast: feeds, devices, processes, stacks, checkpoints
-successors     later methods: GEOM, GOAD, DROCC, HSC; model files of any estimator
+successors     later methods: GEOM, GOAD, DROCC, HSC, frozen features; any model file
 reproduction   the paper's tables: sweeps, baselines, results, reports
 adversarial    the paper's stop signs: classifier, attacks, experiment
 cli            the command ``deepsvdd``, a module a subcommand
@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from deepsvdd.successors.classified import GEOM as GEOM
     from deepsvdd.successors.clustered import GOAD as GOAD
     from deepsvdd.successors.exposed import HSC as HSC
+    from deepsvdd.successors.frozen import FrozenFeatures as FrozenFeatures
     from deepsvdd.successors.saved import load_detector as load_detector
     from deepsvdd.successors.surrounded import DROCC as DROCC
 
@@ -86,6 +87,7 @@ _HOMES = {
     "DeepSVDD": "core.estimator",
     "FCDD": "core.fcdd",
     "FewSamplesWarning": "errors",
+    "FrozenFeatures": "successors.frozen",
     "GEOM": "successors.classified",
     "GOAD": "successors.clustered",
     "HSC": "successors.exposed",

@@ -117,10 +117,10 @@ def check_module(module: nn.Module) -> None:
         )
 
 
-def check_output(encoder: nn.Module, example: Tensor) -> None:
-    """Raise ValueError unless a network can be trained and gives vectors (n, d)."""
+def check_output(encoder: nn.Module, example: Tensor, trains: bool = True) -> None:
+    """Raise ValueError unless a network gives vectors (n, d), and can be trained."""
     name = type(encoder).__name__
-    if not any(p.requires_grad for p in encoder.parameters()):
+    if trains and not any(p.requires_grad for p in encoder.parameters()):
         raise ValueError(f"network must have weights to train; {name} has none")
     before = example.clone()
     try:

@@ -93,8 +93,9 @@ def metadata_of(
         "recipe": asdict(fitted["recipe_"]),
         "random_state": int(seed) if isinstance(seed, int | np.integer) else None,
         "device": "auto",
-        "checkpoint_dir": None,
     }
+    if "checkpoint_dir" in parameters:
+        stored["checkpoint_dir"] = None
     if widths is not None:
         stored["widths"] = [int(width) for width in widths]
     names = fitted.get("feature_names_in_")

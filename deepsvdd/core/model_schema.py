@@ -24,7 +24,16 @@ FIELDS = ("parameters", "input_shape", "preprocessing", "threshold", "members")
 # Later than version 0.1, or not in every file.
 OPTIONAL = ("estimator", "labels", "n_calibration", "feature_names", "kind")
 # Estimators that the files of this version may hold.
-KINDS = ("DeepSVDD", "DeepSAD", "FCDD", "GEOM", "GOAD", "DROCC", "HSC")
+KINDS = (
+    "DeepSVDD",
+    "DeepSAD",
+    "FCDD",
+    "GEOM",
+    "GOAD",
+    "DROCC",
+    "HSC",
+    "FrozenFeatures",
+)
 LABELS = ("normal", "anomaly", "unlabeled")
 TRAINED_ON = "training.hashes"
 BASELINE = "training.typical"
@@ -106,7 +115,9 @@ def misfit(encoder: nn.Module, state: Mapping[str, Tensor]) -> str | None:
         if name not in expected:
             return f"{name} is none of its weights"
         value, own = state[name], expected[name]
-        if value.shape != own.shape:
+        # Rows of a bank of features are as many as were measured.
+        bank = own.ndim == 2 and not len(own) and own.shape[1:] == value.shape[1:]
+        if value.shape != own.shape and not bank:
             shapes = f"{tuple(own.shape)}; got {tuple(value.shape)}"
             return f"{name} must have shape {shapes}"
         if value.is_floating_point() != own.is_floating_point():

@@ -22,6 +22,7 @@ from deepsvdd.successors.base import Successor
 from deepsvdd.successors.classified import GEOM
 from deepsvdd.successors.clustered import GOAD
 from deepsvdd.successors.exposed import HSC
+from deepsvdd.successors.frozen import FrozenFeatures
 from deepsvdd.successors.surrounded import DROCC
 
 CLASSES: dict[str, tuple[type[Successor], dict[str, Any]]] = {
@@ -29,6 +30,7 @@ CLASSES: dict[str, tuple[type[Successor], dict[str, Any]]] = {
     "geom-shifts": (GEOM, {"transformations": "rotations+shifts"}),
     "goad": (GOAD, {}),
     "drocc": (DROCC, {}),
+    "drocc-random": (DROCC, {"n_steps": 0}),
 }
 EXPOSED = "hsc"
 LATER_FORMS = f"{', '.join(CLASSES)} and hsc:DATASET (outliers of another data set)"
@@ -84,7 +86,7 @@ def run_later(
     preprocessing: str,
     precision: str,
     device: str,
-) -> Line:
+) -> tuple[Line, NDArray[np.float32]]:
     """Train and test one detector, and the same before any training.
 
     Parameters
@@ -102,9 +104,12 @@ def run_later(
 
     Returns
     -------
-    dict
-        AUC, average precision, the untrained AUC, seconds and, of DROCC, the radius by
-        its rule.
+    line : dict
+        AUC, average precision, the untrained AUC, seconds; of DROCC, the radius by its
+        rule; of GEOM, the AUC of a kernel density on its network's features.
+    scores : ndarray of shape (m,)
+        Of the test images, as ensembles average them: ‖φ(x) − c‖ in units of its mean
+        over the training data.
     """
     cls, more = CLASSES.get(method, (HSC, {}))
     common: dict[str, Any] = {"network": network, "preprocessing": preprocessing}
@@ -129,6 +134,22 @@ def run_later(
         "radius": float(getattr(detector, "radius_", 0.0)),
         "collapsed": member.collapsed,
     }
+    if isinstance(detector, GEOM):
+        line["density_auc"] = density_auc(detector, split)
     if outliers is not None:
         line["n_labeled"] = len(x) - len(split.x_train)
-    return line
+    return line, (np.sqrt(scores) / member.mean_distance).astype(np.float32)
+
+
+def density_auc(detector: GEOM, split: Split) -> float:
+    """Evaluate the kernel density on the features of a network that knows rotations."""
+    (member,) = detector.members_
+    other = FrozenFeatures(
+        member.encoder.encoder,  # type: ignore[arg-type]
+        layer="output",
+        score="density",
+        preprocessing=detector.preprocessor_.method,
+        device=detector.device,
+    )
+    scores = other.fit(split.x_train).anomaly_score(split.x_test)
+    return roc_auc(split.y_test, scores)

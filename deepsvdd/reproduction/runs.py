@@ -70,8 +70,9 @@ def run_task(task: Task) -> list[Run]:
     Returns
     -------
     list of (dict, ndarray of shape (m,) or None)
-        A run's line of results, and for Deep SVDD the distances ‖φ(x) − c‖ of the test
-        images in units of their mean over the training data, which ensembles average.
+        A run's line of results, and for Deep SVDD and later methods the distances
+        ‖φ(x) − c‖ of the test images in units of their mean over the training data,
+        which ensembles average.
     """
     return run_on(task, data_of(task.dataset, task.normal_class, task.settings))
 
@@ -107,9 +108,11 @@ def _later_runs(task: Task, split: Split) -> list[Run]:
     origin = provenance_of(resolve_device(settings.device))
     runs: list[Run] = []
     for seed in task.seeds:
-        line = run_later(method, split, outliers, recipe, seed=seed, **setup, **own)
+        line, scores = run_later(
+            method, split, outliers, recipe, seed=seed, **setup, **own
+        )
         told = task.line(method, seed) | line | setup | {"provenance": origin}
-        runs.append((told, None))
+        runs.append((told, scores))
     return runs
 
 

@@ -17,6 +17,7 @@ from deepsvdd.core.training import (
     OBJECTIVES,
 )
 from deepsvdd.files import atomic_write, require_writable
+from deepsvdd.reproduction.later import later_method
 from deepsvdd.reproduction.measures import quality_of
 from deepsvdd.reproduction.provenance import command_line
 from deepsvdd.reproduction.results import SETTINGS, Line, ResultsFile, key_of
@@ -139,9 +140,8 @@ def score_folder(results: Path) -> Path:
 def score_file(results: Path, line: Line) -> Path:
     """Name the file of a run's test scores."""
     parts = [str(line[name]) for name in ("dataset", "normal_class", "method")]
-    parts += [str(line["recipe"]).replace(":", "_"), str(line["nu"])]
-    parts += [str(line["precision"]), str(line["seed"])]
-    return score_folder(results) / f"{'-'.join(parts)}.npy"
+    parts += [str(line[name]) for name in ("recipe", "nu", "precision", "seed")]
+    return score_folder(results) / f"{'-'.join(parts).replace(':', '_')}.npy"
 
 
 def missing_ensembles(
@@ -177,7 +177,7 @@ def ensemble_groups(
     members: dict[tuple[Any, ...], list[Line]] = {}
     for task in tasks:
         for method, seed in product(task.methods, task.seeds):
-            if method in OBJECTIVES:
+            if method in OBJECTIVES or later_method(method):
                 line = task.line(method, seed)
                 group = tuple(v for k, v in line.items() if k != "seed")
                 members.setdefault(group, []).append(line)

@@ -16,7 +16,10 @@ surrounded       normal samples against those that gradient ascent finds around 
                  (:class:`DROCC`)
 exposed          the hypersphere classifier, against outliers of another data set
                  (:class:`HSC`)
-base             what the five share
+frozen           distances between features of a network that is not trained any more
+                 (:class:`FrozenFeatures`)
+bank             features of the training samples, to compare others with
+base             what they share
 saved            model files of any estimator
 ================ =================================================================
 """

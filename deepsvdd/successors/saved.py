@@ -17,10 +17,12 @@ from deepsvdd.core.model_file import read_contents, read_detector
 from deepsvdd.successors.classified import GEOM
 from deepsvdd.successors.clustered import GOAD
 from deepsvdd.successors.exposed import HSC
+from deepsvdd.successors.frozen import FrozenFeatures
 from deepsvdd.successors.surrounded import DROCC
 
 CLASSES: dict[str, type[Detector]] = {
-    each.kind: each for each in (DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC, HSC)
+    each.kind: each
+    for each in (DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC, HSC, FrozenFeatures)
 }
 
 
@@ -43,7 +45,7 @@ def load_detector(
 
     Returns
     -------
-    DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC or HSC
+    DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC, HSC or FrozenFeatures
         Fitted; it gives the very scores that the saved one gave.
 
     Raises

@@ -22,8 +22,8 @@ from deepsvdd.core.recipes import Recipe, Variant, is_number, is_whole, require
 from deepsvdd.core.training import Hypersphere, Objective
 from deepsvdd.successors.base import Successor, drawing, root, width_of
 
+USUAL_GAPS = 2.0  # r by the rule: benchmarks/later.py, book/results/later-rule.jsonl
 RULE_ROWS = 1000  # samples whose nearest neighbors tell the radius
-STEP = 0.5  # of r
 TINY = 1e-12
 
 
@@ -57,6 +57,7 @@ def drocc_loss(
     radius: float,
     gamma: float,
     mu: float,
+    step: float,
     n_steps: int,
 ) -> Tensor:
     """Cross-entropy of normal samples, and μ times that of the worst ones around them.
@@ -64,7 +65,7 @@ def drocc_loss(
     Those are found by gradient ascent on the sphere's shell, from radius r to γ r
     around each sample of the batch, and count as anomalies.
     """
-    change = worst(network, batch, c, radius, gamma, n_steps)
+    change = worst(network, batch, c, radius, gamma, step, n_steps)
     own, around = both(network, batch, batch + change, c)
     anomalous = fcdd_loss(around, -torch.ones_like(around), weight)
     return one_class_loss(own, weight) + mu * anomalous
@@ -89,14 +90,15 @@ def worst(
     c: Tensor,
     radius: float,
     gamma: float,
+    step: float,
     n_steps: int,
 ) -> Tensor:
     """Find what to add to samples (b, ...) so that they still pass for normal.
 
-    From a random direction, each step goes half of r up the gradient of log p, and back
-    between the two spheres. The anomalies' cross-entropy −log(1 − p) has a gradient of
-    the same direction, but in float32 it is 0 where p < 10⁻⁸: a search would not leave
-    there.
+    From a random direction, each step goes `step` times r up the gradient of log p, and
+    back between the two spheres. The anomalies' cross-entropy −log(1 − p) has a
+    gradient of the same direction, but in float32 it is 0 where p < 10⁻⁸: a search
+    would not leave there.
     """
     first = c.ndim - 1  # axes before those of one sample: (b, ...) or (M, b, ...)
     change = onto_shell(torch.randn_like(batch), radius, gamma, first)
@@ -106,7 +108,7 @@ def worst(
             _, d2 = both(network, batch, batch + change, c)
             (gradient,) = torch.autograd.grad(-d2.sum(), change)  # d2 is −log p
         norm = lengths(gradient, first) + TINY
-        change = change.detach() + STEP * radius * gradient / norm
+        change = change.detach() + step * radius * gradient / norm
         change = onto_shell(change, radius, gamma, first)
     return change.detach()
 
@@ -126,9 +128,9 @@ def onto_shell(change: Tensor, radius: float, gamma: float, first: int) -> Tenso
 def usual_gap(feed: Feed) -> float:
     """Find the median distance from a sample to the nearest other; 0 if there is none.
 
-    The rule for DROCC's radius, which sees training samples only: what is farther from
-    a normal sample than normal samples are from each other counts as anomalous. Copies
-    of a sample are no others.
+    The unit of DROCC's radius, which sees training samples only: what is twice as far
+    from a normal sample as normal samples are from each other counts as anomalous.
+    Copies of a sample are no others.
     """
     # From beginning to end, as data may be in order.
     rows = torch.linspace(0, len(feed) - 1, min(len(feed), RULE_ROWS)).long()
@@ -149,21 +151,23 @@ class DROCC(Successor):
 
     It assumes that normal samples lie on a surface of few dimensions, so that a step of
     length r leaves it. All depends on r. The official code takes a different one for
-    each class, and the epoch with the best *test* AUC; here r is the median distance
-    from a training sample to its nearest neighbor, and the last epoch counts.
+    each class, and the epoch with the best *test* AUC; here r is twice the median
+    distance from a training sample to its nearest neighbor, and the last epoch counts.
 
     Parameters
     ----------
     network : str or Module, default="auto"
-        As for :class:`~deepsvdd.DeepSVDD`, like all parameters below but the next four.
+        As for :class:`~deepsvdd.DeepSVDD`, like all parameters below but the next five.
     radius : float or "auto", default="auto"
         r, in units of preprocessed samples; "auto" by the rule above.
     gamma : float, default=2.0
         γ > 1, ratio of the outer radius to the inner.
     mu : float, default=1.0
         μ, weight of the points found.
+    step : float, default=0.5
+        Length of a step of gradient ascent, in units of r.
     n_steps : int, default=5
-        Steps of gradient ascent.
+        Steps of gradient ascent; with 0 the points around are random ones.
     recipe : str or Recipe, default="fast"
         Training settings; only its ``training`` is of use.
     widths : sequence of int, optional
@@ -201,7 +205,7 @@ class DROCC(Successor):
     """
 
     kind = "DROCC"
-    required = ("network", "radius", "gamma", "mu", "n_steps", "recipe")
+    required = ("network", "radius", "gamma", "mu", "step", "n_steps", "recipe")
 
     def __init__(
         self,
@@ -209,6 +213,7 @@ class DROCC(Successor):
         radius: float | str = "auto",
         gamma: float = 2.0,
         mu: float = 1.0,
+        step: float = 0.5,
         n_steps: int = 5,
         recipe: str | Recipe | Variant = "fast",
         *,
@@ -246,6 +251,7 @@ class DROCC(Successor):
         self.radius = radius
         self.gamma = gamma
         self.mu = mu
+        self.step = step
         self.n_steps = n_steps
 
     def check_own(self) -> None:
@@ -258,6 +264,8 @@ class DROCC(Successor):
         require("gamma", valid, "a number above 1", self)
         valid = is_number(self.mu) and 0 < self.mu < np.inf
         require("mu", valid, "a positive number", self)
+        valid = is_number(self.step) and 0 < self.step < np.inf
+        require("step", valid, "a positive number", self)
         valid = is_whole(self.n_steps) and self.n_steps >= 0
         require("n_steps", valid, "a whole number from 0 on", self)
 
@@ -273,10 +281,11 @@ class DROCC(Successor):
                 radius=self.radius_,
                 gamma=self.gamma,
                 mu=self.mu,
+                step=self.step,
                 n_steps=self.n_steps,
             )
 
-        settings = (self.radius_, self.gamma, self.mu, self.n_steps)
+        settings = (self.radius_, self.gamma, self.mu, self.step, self.n_steps)
         return Objective(
             f"DROCC, r = {self.radius_:.4g}", loss, draws=True, settings=settings
         )
@@ -284,7 +293,8 @@ class DROCC(Successor):
     def _train(
         self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]], known: Known
     ) -> list[Hypersphere]:
-        self.radius_ = usual_gap(feed) if self.radius == "auto" else float(self.radius)
+        auto = self.radius == "auto"
+        self.radius_ = USUAL_GAPS * usual_gap(feed) if auto else float(self.radius)
         if not self.radius_:
             raise ValueError(
                 f"radius must be given for training data of which {RULE_ROWS} "

@@ -171,8 +171,8 @@ FAULTS = {
     "center half": (tensor(CENTER, torch.Tensor.half), f"{CENTER} must be of type"),
     "a foreign estimator": (
         put("estimator", value="DeepX"),
-        "estimator must be one of DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC, HSC; got "
-        "'DeepX'",
+        "estimator must be one of DeepSVDD, DeepSAD, FCDD, GEOM, GOAD, DROCC, HSC, "
+        "FrozenFeatures; got 'DeepX'",
     ),
     "estimator a list": (put("estimator", value=["a"]), "estimator must be one of"),
     "labels a number": (put("labels", value=3), "labels must be null or whole"),

@@ -52,7 +52,7 @@ def test_the_ascent_finds_points_that_look_more_normal(logit):
     found = []
     for n_steps in (0, 10):
         torch.manual_seed(0)
-        change = worst(logit, x, ORIGIN, 1.0, 2.0, n_steps)
+        change = worst(logit, x, ORIGIN, 1.0, 2.0, 0.5, n_steps)
         found.append(squared_distances(logit(x + change), ORIGIN).mean().item())
         assert not change.requires_grad
     assert found[1] < 0.8 * found[0]
@@ -63,9 +63,9 @@ def test_the_ascent_begins_where_all_is_surely_anomalous(logit):
     torch.nn.init.constant_(logit.head.bias, -40)
     x = random(20, 6)
     torch.manual_seed(0)
-    start = worst(logit, x, ORIGIN, 1.0, 2.0, 0)
+    start = worst(logit, x, ORIGIN, 1.0, 2.0, 0.5, 0)
     torch.manual_seed(0)
-    found = worst(logit, x, ORIGIN, 1.0, 2.0, 5)
+    found = worst(logit, x, ORIGIN, 1.0, 2.0, 0.5, 5)
     before, after = (
         squared_distances(logit(x + change), ORIGIN) for change in (start, found)
     )
@@ -76,9 +76,11 @@ def test_the_ascent_begins_where_all_is_surely_anomalous(logit):
 def test_the_loss_is_the_two_cross_entropies(logit):
     x = random(30, 6)
     torch.manual_seed(1)
-    loss = drocc_loss(logit, x, ORIGIN, None, radius=1, gamma=2, mu=3, n_steps=2)
+    loss = drocc_loss(
+        logit, x, ORIGIN, None, radius=1, gamma=2, mu=3, step=0.5, n_steps=2
+    )
     torch.manual_seed(1)
-    around = x + worst(logit, x, ORIGIN, 1, 2, 2)
+    around = x + worst(logit, x, ORIGIN, 1, 2, 0.5, 2)
     p, q = (
         torch.sigmoid(logit.head(logit.encoder(part)))[:, 0] for part in (x, around)
     )
@@ -107,7 +109,7 @@ def test_the_radius_is_found_or_given(vectors):
     found = trained("DROCC", vectors)
     x = found.preprocessor_(torch.from_numpy(vectors))
     assert found.radius_ > 0
-    assert found.radius_ == pytest.approx(usual_gap(InMemory(x)), rel=0.2)
+    assert found.radius_ == pytest.approx(2 * usual_gap(InMemory(x)), rel=0.2)
     assert trained("DROCC", vectors, radius=0.5).radius_ == 0.5
 
 
