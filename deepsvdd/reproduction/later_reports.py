@@ -37,6 +37,7 @@ _TITLES = {
     "drocc": "DROCC",
     "drocc-random": "DROCC without search",
 }
+_SETS = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST", "cifar10": "CIFAR-10"}
 
 
 @dataclass(frozen=True)
@@ -171,11 +172,11 @@ def title_of(method: str) -> str:
     Examples
     --------
     >>> title_of("hsc:fashion_mnist"), title_of("png-2"), title_of("geom, density")
-    ('HSC with fashion_mnist', 'PNG bytes, two-sided', 'GEOM, density')
+    ('HSC with Fashion-MNIST', 'PNG bytes, two-sided', 'GEOM, density')
     """
     _, source = later_method(method) or ("", None)
     if source is not None:
-        return f"HSC with {source}"
+        return f"HSC with {_SETS.get(source, source)}"
     for ending in (BETTER, DENSITY, TWO_SIDED):
         if method.endswith(ending):
             own = method.removesuffix(ending)

@@ -94,7 +94,7 @@ def test_the_table_says_classes_seeds_and_the_paper_s_of_the_same_classes():
         ["brightness, better sign", "70.0", "", "", "2", "2 × 1"],
         ["Deep SVDD", "90.0", "", "50.0", "3", "2 × 1"],
         ["Deep SVDD, paper", f"{(91.9 + 93.9) / 2:.1f}", "", "", "", "2 × 10"],
-        ["HSC with fashion_mnist", "97.0", "", "50.0", "3", "1 × 2"],
+        ["HSC with Fashion-MNIST", "97.0", "", "50.0", "3", "1 × 2"],
     ]
 
 
