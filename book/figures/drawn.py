@@ -504,12 +504,13 @@ STOPS = (
     ("14  Heat maps", ""),
     ("15  A few labels", "P"),
     ("16  Your own data", "P"),
+    ("17  After Deep SVDD", ""),
     ("Questions", "P"),
 )
 PARTS = {1: "theory", 5: "training", 10: "evaluation", 13: "beyond"}
 
 
-@drawing(584)
+@drawing(612)
 def paths(d):
     """The chapters, and three ways through them."""
     lines = {

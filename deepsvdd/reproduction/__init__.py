@@ -26,5 +26,6 @@ executors       processes of this machine, or a Ray cluster
 sweeps          all tasks that a file of results lacks; ensembles of their networks
 reports         tables and figures of results, beside the paper's
 label_reports   tables of results with labels: classes seen and not seen
+later_reports   tables of the later methods, beside the simplest detectors
 =============== ====================================================================
 """

@@ -110,18 +110,21 @@ def half_width(errors: Sequence[float], sizes: Sequence[int]) -> float:
     return float(t.ppf(0.975, freedom) * math.sqrt(total))
 
 
-def summarise(lines: Iterable[Line]) -> list[Row]:
+def summarise(lines: Iterable[Line], partial: bool = False) -> list[Row]:
     """Summarize runs: a row for each method and class, and for its mean over all.
 
     Parameters
     ----------
     lines : iterable of dict
         As from :func:`deepsvdd.reproduction.results.read_results`.
+    partial : bool, default=False
+        Make mean rows of those classes that have run, too, where some have not.
 
     Returns
     -------
     list of Row
-        By data set, recipe, method and class. Mean rows only where every class has run.
+        By data set, recipe, method and class. Mean rows only where every class has run,
+        unless ``partial``.
 
     Raises
     ------
@@ -142,7 +145,7 @@ def summarise(lines: Iterable[Line]) -> list[Row]:
             name = names[index] if index < len(names) else str(index)
             own.append(_row(name, runs))
         rows += own
-        if len(own) == len(names):
+        if partial or len(own) == len(names):
             rows.append(_mean_row(own, list(classes.values())))
     return rows
 
