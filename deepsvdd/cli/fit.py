@@ -26,6 +26,7 @@ from deepsvdd.cli.left_out import LeftOut, strict
 from deepsvdd.cli.tables import read_table
 from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.distributed import process_group, rank
+from deepsvdd.core._engine.threads import measured_threads
 from deepsvdd.core.deep_sad import DeepSAD
 from deepsvdd.core.detector import Detector
 from deepsvdd.core.estimator import DeepSVDD
@@ -161,7 +162,7 @@ def command(input: Path, model: Path, **options: Any) -> None:
     if held_out:
         others += input_files(held_out)
     refuse_output_as_input(model, input, *files, *others)
-    with process_group():
+    with measured_threads(), process_group():
         first = rank() == 0
         data, names, n = normal_data(source, left_out, reading["stream"], input)
         y = (labels_of(names, given, labels),) if given else ()
