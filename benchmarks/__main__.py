@@ -8,6 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks import surroundings  # noqa: F401  # enters its own
 from benchmarks.comparisons import COMPARISONS
 from benchmarks.figures import draw_scaling
 from benchmarks.setting import Setting, Unavailable, check_agreement
@@ -21,7 +22,7 @@ Time the package against a plain loop of the usual kind (benchmarks/plain.py: on
 at a time through Pillow and torchvision's transforms, textbook layers, loss.item()
 after every batch), on digit 3 of the bundled MNIST and, where it is there, the cats of
 CIFAR-10, with the paper's settings; and the package with itself: in another precision,
-with more threads, images, networks.
+with more threads, images, networks, beside other programs.
 
 First both sides are checked to compute the same function. Then they take turns, after a
 round of warm-up; printed are medians, the ratio of the medians (first side over this

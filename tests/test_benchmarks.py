@@ -5,9 +5,11 @@ import io
 import json
 import math
 import sys
+import time
 from contextlib import redirect_stdout
 
 import numpy as np
+import psutil
 import pytest
 import scipy.stats
 import torch
@@ -17,13 +19,15 @@ from deepsvdd.core.metrics import bootstrap_auc
 from deepsvdd.reproduction.results import read_results
 from deepsvdd.reproduction.runs import run_task
 from deepsvdd.reproduction.tasks import Settings, Task, find_recipe
-from tests import ROOT
+from tests import ROOT, wait_until
 
 NAMES = (
     *("autoencoder-epoch", "svdd-epoch", "cifar10-autoencoder", "cifar10-svdd"),
     *("precision", "threads", "floor", "images", "networks", "replay"),
     *("fit", "score", "one-image", "import", "memory"),
+    *("busy", "fit-memory", "score-memory"),
 )
+OWN_PROCESSES = {"memory", "fit-memory", "score-memory"}
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +35,7 @@ def comparisons(one_thread):
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT)  # a folder of the checkout, not installed
         patch.setenv("OMP_NUM_THREADS", "1")  # and one in the processes it starts
+        importlib.import_module("benchmarks.surroundings")
         yield importlib.import_module("benchmarks.comparisons")
 
 
@@ -69,8 +74,12 @@ def in_this_process(statements):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_side_takes_finite_time(comparisons, setting, name, monkeypatch):
-    if name == "memory":  # processes of their own take seconds: one test starts some
+    # Processes of their own take seconds: one test starts some.
+    if name in OWN_PROCESSES:
         monkeypatch.setattr(comparisons, "in_process", in_this_process)
+    if name == "busy":
+        surroundings = importlib.import_module("benchmarks.surroundings")
+        monkeypatch.setattr(surroundings, "seconds_of_training", lambda *_, **__: 1.0)
     try:
         sides = comparisons.COMPARISONS[name].prepare(setting)
     except comparisons.Unavailable as reason:
@@ -82,6 +91,26 @@ def test_every_side_takes_finite_time(comparisons, setting, name, monkeypatch):
         value = measure()
         assert math.isfinite(value)
         assert value > 0
+
+
+def test_other_programs_keep_every_core_busy_and_end(comparisons):
+    surroundings = importlib.import_module("benchmarks.surroundings")
+    here = psutil.Process()
+    before = set(here.children())
+    with surroundings.other_programs():
+        others = set(here.children()) - before
+        assert len(others) == len(surroundings.cores())
+        for program in others:
+            wait_until(lambda own=program: own.cpu_times().user > 0)
+    assert not any(program.is_running() for program in others)
+
+
+def test_a_training_is_timed_from_its_data_to_its_last_epoch(comparisons):
+    surroundings = importlib.import_module("benchmarks.surroundings")
+    words = (*surroundings.WORDS, "--n_epochs", "1", "--ae_n_epochs", "0")
+    start = time.monotonic()
+    seconds = surroundings.seconds_of_training(words, OMP_NUM_THREADS="1")
+    assert 0 < seconds < time.monotonic() - start
 
 
 def test_sides_take_turns_and_the_first_is_the_reference(comparisons):

@@ -30,6 +30,7 @@ from deepsvdd.cli.outliers import outliers_of
 from deepsvdd.cli.tables import read_table
 from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.distributed import process_group, rank
+from deepsvdd.core._engine.threads import measured_threads
 from deepsvdd.core.detector import Detector
 from deepsvdd.core.networks import NETWORKS, build_autoencoder, default_network
 from deepsvdd.core.recipes import RECIPES
@@ -214,7 +215,7 @@ def command(input: Path, model: Path, **options: Any) -> None:
     others = [file for path in folders for file in (path, *input_files(path))]
     others += [labels] if labels else []
     refuse_output_as_input(model, input, *files, *others)
-    with process_group():
+    with measured_threads(), process_group():
         first = rank() == 0
         data, names, n = normal_data(source, left_out, reading["stream"], input)
         y = labels_of(names, given, labels) if given else np.zeros(len(names), int)

@@ -31,6 +31,7 @@ from deepsvdd.cli.run_log import (
 )
 from deepsvdd.core._engine.devices import PRECISIONS, resolve_device
 from deepsvdd.core._engine.distributed import from_first, process_group, rank
+from deepsvdd.core._engine.threads import measured_threads
 from deepsvdd.core.estimator import DeepSVDD
 from deepsvdd.core.evaluation import (
     test_results,
@@ -206,7 +207,8 @@ def command(ctx: click.Context, **_: Any) -> None:
     cache folder; gtsrb also from the signs that `deepsvdd signs` draws). NET is
     mnist_LeNet, cifar10_LeNet, cifar10_LeNet_ELU, gtsrb_LeNet, deep_LeNet or mlp.
     Everything is written to the folder XP_PATH: model.safetensors, results.json,
-    config.json, log.txt, and pictures.
+    config.json, log.txt, and pictures. How many threads are fastest is measured, unless
+    OMP_NUM_THREADS is set: the last digits of a result depend on their number.
 
     \b
     A few seconds on a CPU:
@@ -233,12 +235,13 @@ def run(settings: Settings) -> None:
 
     Under torchrun, all processes train, and the first one does the rest.
     """
-    with process_group():
-        first = rank() == 0
-        settings["seed"] = from_first(settings["seed"])
-        detector, split, name = train(settings, first)
-    if first:
-        evaluate(settings, detector, split, name)
+    with measured_threads():
+        with process_group():
+            first = rank() == 0
+            settings["seed"] = from_first(settings["seed"])
+            detector, split, name = train(settings, first)
+        if first:
+            evaluate(settings, detector, split, name)
 
 
 def train(settings: Settings, first: bool) -> tuple[DeepSVDD, Split, str]:

@@ -100,9 +100,10 @@ class DeepSVDD(Detector):
         worker of a pool, none are started.
     random_state : int, RandomState or None, default=None
         Seeds weights and sample order: the same integer gives the same bits on one CPU
-        with one number of threads, however many fits run beside. Only layers of your
-        own that draw while they train, as ``Dropout`` does, share torch's global
-        generator with other threads.
+        with one number of threads, however many fits run beside. That number is torch's
+        (``torch.set_num_threads``); beside other programs 1 may be fastest. Only layers
+        of your own that draw while they train, as ``Dropout`` does, share torch's
+        global generator with other threads.
     verbose : bool, default=False
         Show progress bars, if standard error is a terminal.
 

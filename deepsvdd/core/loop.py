@@ -30,6 +30,7 @@ from deepsvdd.core._engine.distributed import (
 from deepsvdd.core._engine.feeds import Feed, as_feed
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core._engine.replay import ReplayedStep
+from deepsvdd.core._engine.threads import Threads, are_measured, without_effect
 from deepsvdd.core.recipes import Phase
 from deepsvdd.errors import TrainingDivergedError
 
@@ -127,7 +128,9 @@ def optimise(
         disable=None if verbose and rank() == 0 else True,
     )
     with usual_modes(), synchronised_norms(module), tensor_cores(feed.device, True):
-        step = run.step(autocast(loss_function, feed.device, precision))
+        loss_function = autocast(loss_function, feed.device, precision)
+        step = run.step(loss_function)
+        threads = run.threads(loss_function, feed, phase, beside)
         for epoch in bar:
             start, rate = time.perf_counter(), run.learning_rate
             module.train()  # after a callback that may have evaluated it
@@ -154,6 +157,8 @@ def optimise(
             bar.set_postfix(loss=f"{mean:.4g}", refresh=False)
             if checkpoint and rank() == 0 and checkpoint.due(epoch, phase.n_epochs):
                 checkpoint.save(run.snapshot())
+            if threads and epoch + 1 < phase.n_epochs:
+                threads.after_epoch(seconds)
     module.eval()
     return run.histories
 
@@ -242,6 +247,24 @@ class Run:
 
         gpu = self.total.device.type == "cuda"
         return ReplayedStep(step) if gpu and n_processes() == 1 else step
+
+    def threads(
+        self,
+        loss_function: Callable[..., Tensor],
+        feed: Feed,
+        phase: Phase,
+        beside: Sequence[Tensor],
+    ) -> Threads | None:
+        """Choose the number of threads, if somebody has asked for it."""
+        alone = feed.device.type == "cpu" and n_processes() == 1
+        if not (are_measured() and alone and not self.total.ndim):
+            return None
+        part = torch.arange(min(phase.batch_size, len(feed)))
+        (batch,) = feed.read([part])
+        own = [values[part] for values in beside]
+        trial = without_effect(self.module, lambda: loss_function(batch, *own))
+        n_batches = len(batch_bounds(len(feed), phase.batch_size))
+        return Threads(trial, n_batches * (phase.n_epochs - self.n_epochs))
 
     def epoch(
         self,

@@ -77,7 +77,7 @@ def run_locally(
     while left and losses < MAX_LOSSES:
         losses += 1
         with _Pool(min(n_jobs, len(left)), n_threads) as pool:
-            with _interrupts_held_back():
+            with _interrupts_held_back(), _patient_threads():
                 futures = {pool.submit(function, task): i for i, task in left.items()}
             for future in as_completed(futures):
                 error = future.exception()
@@ -137,6 +137,25 @@ def _interrupts_held_back() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _patient_threads() -> Iterator[None]:
+    """Start processes whose threads sleep while they wait for each other.
+
+    Spinning, they would take the core from the one that is waited for, where there are
+    fewer cores than threads. OpenMP reads it when torch is loaded, so it is of no use
+    to this process, whose environment is left as it was.
+    """
+    name = "OMP_WAIT_POLICY"
+    if name in os.environ:  # a user's own choice
+        yield
+        return
+    os.environ[name] = "PASSIVE"
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
 
 
 def _settle(shares: Any, n_threads: int, line: Connection) -> None:

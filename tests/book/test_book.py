@@ -2,6 +2,7 @@
 
 import ast
 import base64
+import functools
 import importlib
 import importlib.util
 import io
@@ -231,22 +232,64 @@ def test_the_configuration_names_the_repository():
 # --- the built book ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_page_loads_alone_and_fits_a_phone(page, site, name):
-    page.set_viewport_size({"width": 390, "height": 844})
-    response = page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    assert response.ok
-    assert page.problems == []
-    width = page.evaluate("document.documentElement.scrollWidth")
-    assert width <= 390
-    assert page.evaluate("[...document.images].every(i => i.alt && i.naturalWidth)")
+class Visit:
+    """What there is to see of a page, in one visit: to typeset it takes seconds."""
+
+    def __init__(self, page, address):
+        responses = []
+        page.on("response", lambda response: responses.append(response))
+        page.set_viewport_size({"width": 390, "height": 844})
+        self.ok = page.goto(address, wait_until="networkidle").ok
+        self.sizes = {
+            response.url: len(response.body()) for response in responses if response.ok
+        }
+        self.width = page.evaluate("document.documentElement.scrollWidth")
+        self.pictures = page.evaluate(
+            "[...document.images].every(i => i.alt && i.naturalWidth)"
+        )
+        self.links = page.evaluate(
+            "[...document.querySelectorAll('a[href]')].map(a => a.href)"
+        )
+        self.places = set(
+            page.evaluate("[...document.querySelectorAll('[id]')].map(e => e.id)")
+        )
+        content = "document.querySelector('meta[{}=\"{}\"]')?.content"
+        self.description = page.evaluate(content.format("name", "description"))
+        self.preview = page.evaluate(content.format("property", "og:image"))
+        self.formulas = page.locator("mjx-container").count()
+        self.wrong_formulas = page.locator("mjx-merror").count()
+        plain = "article .math:not(:has(mjx-container))"
+        self.plain_formulas = page.locator(plain).count()
+        self.problems = list(page.problems)
+        page.set_viewport_size({"width": 1280, "height": 720})
+        page.wait_for_selector("html[data-reachable]", state="attached")
+        self.findings = findings(page)
+
+
+@pytest.fixture(scope="module")
+def visits(browser, site):
+    """A page by its name, visited when it is first asked for."""
+
+    @functools.cache
+    def visit(name):
+        with watched(browser, site) as page:
+            return Visit(page, f"{site}/{name}.html")
+
+    return visit
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_is_accessible(page, site, name):
-    page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    page.wait_for_selector("html[data-reachable]", state="attached")
-    assert findings(page) == {}
+def test_page_loads_alone_and_fits_a_phone(visits, name):
+    visit = visits(name)
+    assert visit.ok
+    assert visit.problems == []
+    assert visit.width <= 390
+    assert visit.pictures
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_page_is_accessible(visits, name):
+    assert visits(name).findings == {}
 
 
 def test_unreadable_code_is_found(page, site):
@@ -257,51 +300,48 @@ def test_unreadable_code_is_found(page, site):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_page_is_light_and_described(page, site, name):
-    responses = []
-    page.on("response", lambda response: responses.append(response))
-    page.goto(f"{site}/{name}.html", wait_until="networkidle")
-    sizes = [(response.url, len(response.body())) for response in responses]
+def test_page_is_light_and_described(visits, name):
+    visit = visits(name)
     # Scripts, styles and fonts are the theme's, and loaded once for all pages.
     shared = ("/_static/", "/vendor/")
-    own = [size for url, size in sizes if not any(part in url for part in shared)]
-    assert sum(own) <= 1.5e6
-    content = "document.querySelector('meta[{}=\"{}\"]').content"
-    assert len(page.evaluate(content.format("name", "description"))) > 40
-    assert page.evaluate(content.format("property", "og:image"))
+    own = [
+        size
+        for url, size in visit.sizes.items()
+        if not any(part in url for part in shared)
+    ]
+    assert 0 < sum(own) <= 1.5e6
+    assert len(visit.description) > 40
+    assert visit.preview
 
 
-def test_mathematics_is_rendered(page, site):
-    found = {}
+def test_mathematics_is_rendered(visits):
     for name in CHAPTERS:
-        page.goto(f"{site}/{name}.html", wait_until="networkidle")
-        assert page.locator("mjx-merror").count() == 0, name
-        assert page.locator("article .math:not(:has(mjx-container))").count() == 0, name
-        found[name] = page.locator("mjx-container").count()
-    assert found["quickstart"] > 5
+        assert visits(name).wrong_formulas == 0, name
+        assert visits(name).plain_formulas == 0, name
+    assert visits("quickstart").formulas > 5
 
 
-def test_internal_links_and_anchors_resolve(page, site):
-    targets = set()
-    for name in CHAPTERS:
-        page.goto(f"{site}/{name}.html")
-        links = page.evaluate(
-            "[...document.querySelectorAll('a[href]')].map(a=>a.href)"
-        )
-        targets |= {link for link in links if link.startswith(site)}
+def test_internal_links_and_anchors_resolve(page, visits, site):
+    links = {link for name in CHAPTERS for link in visits(name).links}
     anchors = {}
-    for target in targets:
-        address, _, anchor = target.partition("#")
-        anchors.setdefault(address, set()).add(anchor)
+    for target in links:
+        if target.startswith(site):
+            address, _, anchor = target.partition("#")
+            anchors.setdefault(address, set()).add(anchor)
+    pages = {f"{site}/{name}.html": name for name in PAGES}
     for address in sorted(anchors):
-        wanted = sorted(anchors[address] - {""})
-        if not (wanted and address.endswith(".html")):
+        wanted = anchors[address] - {""}
+        if address in pages:
+            assert visits(pages[address]).ok, address
+            missing = wanted - visits(pages[address]).places
+        elif wanted and address.endswith(".html"):
+            assert page.goto(address).ok, address
+            missing = page.evaluate(
+                "ids => ids.filter(id => !document.getElementById(id))", sorted(wanted)
+            )
+        else:
             assert page.request.get(address).ok, address
-            continue
-        assert page.goto(address).ok, address
-        missing = page.evaluate(
-            "ids => ids.filter(id => !document.getElementById(id))", wanted
-        )
+            missing = False
         assert not missing, address
 
 

@@ -116,37 +116,6 @@ def test_ctrl_c_stops_at_once_and_loses_nothing(tmp_path, swept, stop):
     wait_until(lambda: have_ended(workers))
 
 
-def test_both_engines_give_the_same_numbers_though_a_worker_is_killed(
-    tmp_path, swept, cluster
-):
-    """The first worker at work is killed in the middle."""
-    from deepsvdd.reproduction.executors import run_on_ray
-    from deepsvdd.reproduction.results import ResultsFile
-    from deepsvdd.reproduction.sweeps import sweep
-    from deepsvdd.reproduction.tasks import Settings, plan
-
-    killed = []
-
-    def kill_a_worker(line):
-        for process in psutil.process_iter(["name", "cmdline"]):
-            title = " ".join(process.info["cmdline"] or [])
-            if not killed and title.startswith("ray::_call"):
-                process.kill()
-                killed.append(process.pid)
-
-    methods = ["one-class", "dcae", "iforest"]
-    tasks = plan(
-        ["mnist"], [3, 4], methods, ["fast:0+1"], [0, 1], Settings(device="cpu")
-    )
-    with ResultsFile(tmp_path / "ray.jsonl") as file:
-        engine = partial(run_on_ray, address=cluster.address)
-        sweep(tasks, file, engine, ensembles=True, on_run=kill_a_worker)
-    assert killed
-    text = (tmp_path / "ray.jsonl").read_text()
-    assert text.count("\n") == N_RUNS + 2
-    assert aucs(tmp_path / "ray.jsonl") == aucs(swept)
-
-
 def test_every_line_has_its_provenance(swept):
     for line in read_results([swept]):
         assert line["provenance"]["command"].startswith("python -m deepsvdd sweep ")
@@ -294,3 +263,37 @@ def test_a_report_of_nothing_is_refused(tmp_path):
         "must be a JSON object with dataset"
         in call("report", tmp_path / "a.jsonl").output
     )
+
+
+# --- at the end, as other files wait until it has given its cluster back --------------
+
+
+def test_both_engines_give_the_same_numbers_though_a_worker_is_killed(
+    tmp_path, swept, cluster
+):
+    """The first worker at work is killed in the middle."""
+    from deepsvdd.reproduction.executors import run_on_ray
+    from deepsvdd.reproduction.results import ResultsFile
+    from deepsvdd.reproduction.sweeps import sweep
+    from deepsvdd.reproduction.tasks import Settings, plan
+
+    killed = []
+
+    def kill_a_worker(line):
+        for process in psutil.process_iter(["name", "cmdline"]):
+            title = " ".join(process.info["cmdline"] or [])
+            if not killed and title.startswith("ray::_call"):
+                process.kill()
+                killed.append(process.pid)
+
+    methods = ["one-class", "dcae", "iforest"]
+    tasks = plan(
+        ["mnist"], [3, 4], methods, ["fast:0+1"], [0, 1], Settings(device="cpu")
+    )
+    with ResultsFile(tmp_path / "ray.jsonl") as file:
+        engine = partial(run_on_ray, address=cluster.address)
+        sweep(tasks, file, engine, ensembles=True, on_run=kill_a_worker)
+    assert killed
+    text = (tmp_path / "ray.jsonl").read_text()
+    assert text.count("\n") == N_RUNS + 2
+    assert aucs(tmp_path / "ray.jsonl") == aucs(swept)

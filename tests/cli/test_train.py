@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from deepsvdd import DeepSVDD
+from deepsvdd.core._engine import threads
 from tests.cli import (
     AUTHORS_OPTIONS,
     PNG,
@@ -68,6 +70,29 @@ def test_config_json_holds_every_setting(trained):
     assert config["dataset_name"] == "fashion_mnist"
     assert config["net_name"] == "mnist_LeNet"
     assert config["batch_size"] == 4
+
+
+def test_threads_are_chosen_by_measuring_unless_a_user_has_set_them(
+    data, no_pictures, monkeypatch
+):
+    chosen = []
+    monkeypatch.setattr(
+        threads.Threads, "choose", lambda self: chosen.append(self.most)
+    )
+    monkeypatch.setattr(threads, "SHARE", 1e6)  # it is a short one
+    words = train_words("out", data, network="mlp")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        succeeds(*words)
+        assert chosen == []
+        for name in threads.SET_BY_USERS:
+            monkeypatch.delenv(name, raising=False)
+        succeeds(*words)
+        assert chosen == [2, 2]  # for pretraining and training
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_drawn_seed_is_written_down(data, no_pictures):

@@ -85,6 +85,21 @@ def test_processes_have_cores_of_their_own(two_cores, tmp_path):
     assert sorted(itertools.chain(*pinned.values())) == two_cores[: len(pinned)]
 
 
+def waiting(_):
+    return os.environ.get("OMP_WAIT_POLICY")
+
+
+@pytest.mark.parametrize(("own", "theirs"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_of_workers_wait_asleep_unless_a_user_wants_it(
+    monkeypatch, own, theirs
+):
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if own:
+        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+    assert dict(run_locally(waiting, [None], n_jobs=1)) == {0: theirs}
+    assert os.environ.get("OMP_WAIT_POLICY") == own
+
+
 def test_processes_that_leave_cores_free_are_not_pinned(two_cores, tmp_path):
     outcomes = dict(run_locally(settings, [(tmp_path, 1)], n_jobs=1))
     assert outcomes[0][1] == two_cores

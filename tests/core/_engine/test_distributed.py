@@ -167,7 +167,7 @@ def test_without_a_seed_all_processes_train_the_same_network(tmp_path):
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 def test_a_lost_process_ends_the_job_and_the_next_one_resumes(tmp_path):
     words = "train mnist mnist_LeNet runs/a --recipe fast --normal_class 5 --seed 1"
-    short = "--n_epochs 2 --ae_n_epochs 6 --checkpoint_every 1"
+    short = "--n_epochs 1 --ae_n_epochs 6 --checkpoint_every 1"
     command = torchrun("-m", "deepsvdd", *words.split(), *short.split())
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     job = subprocess.Popen(
