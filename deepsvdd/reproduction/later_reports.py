@@ -17,10 +17,11 @@ from deepsvdd.reproduction.reports import (
     recipe_name,
     summarise,
 )
-from deepsvdd.reproduction.results import Line
+from deepsvdd.reproduction.results import Line, key_of
 
 SIGNED = ("brightness", "png", "jpeg")  # cues of which either sign may be odd
-BETTER, TWO_SIDED, DENSITY = ", better sign", "-2", ", density"
+BETTER, TWO_SIDED = ", better sign", "-2"
+OTHER_SCORES = {"density_auc": "-density", "both_auc": "-both"}  # of GEOM
 HEAD = ("method", "AUC in %", "ensemble", "untrained", "seconds", "classes × seeds")
 _TITLES = {
     "1nn": "1-NN",
@@ -32,6 +33,8 @@ _TITLES = {
     "iforest": "isolation forest",
     "one-class": "Deep SVDD",
     "geom": "GEOM",
+    "geom-density": "GEOM, density",
+    "geom-both": "GEOM, both",
     "geom-shifts": "GEOM, shifts",
     "goad": "GOAD",
     "drocc": "DROCC",
@@ -86,8 +89,11 @@ def derived(lines: Iterable[Line]) -> list[Line]:
     -------
     list of dict
         The lines; of brightness and bytes also the AUC with the better sign, a choice
-        by test labels; of GEOM that of the density of its network's features.
+        by test labels; of GEOM those of its other criteria, unless they have runs of
+        their own.
     """
+    lines = list(lines)
+    there = {key_of(line) for line in lines}
     found = []
     for line in lines:
         found.append(line)
@@ -95,10 +101,12 @@ def derived(lines: Iterable[Line]) -> list[Line]:
         if method in SIGNED:
             auc = max(line["auc"], 1 - line["auc"])
             found.append(line | {"method": method + BETTER, "auc": auc})
-        if "density_auc" in line:
-            dense = line | {"method": method + DENSITY, "auc": line["density_auc"]}
-            del dense["untrained_auc"]  # of the other score
-            found.append(dense)
+        for field, ending in OTHER_SCORES.items():
+            if field in line:
+                other = line | {"method": method + ending, "auc": line[field]}
+                del other["untrained_auc"]  # of the likelihood
+                if key_of(other) not in there:
+                    found.append(other)
     return found
 
 
@@ -171,13 +179,13 @@ def title_of(method: str) -> str:
 
     Examples
     --------
-    >>> title_of("hsc:fashion_mnist"), title_of("png-2"), title_of("geom, density")
-    ('HSC with Fashion-MNIST', 'PNG bytes, two-sided', 'GEOM, density')
+    >>> title_of("hsc:fashion_mnist"), title_of("png-2"), title_of("geom-both")
+    ('HSC with Fashion-MNIST', 'PNG bytes, two-sided', 'GEOM, both')
     """
     _, source = later_method(method) or ("", None)
     if source is not None:
         return f"HSC with {_SETS.get(source, source)}"
-    for ending in (BETTER, DENSITY, TWO_SIDED):
+    for ending in (BETTER, TWO_SIDED):
         if method.endswith(ending):
             own = method.removesuffix(ending)
             return _TITLES.get(own, own) + ending.replace(TWO_SIDED, ", two-sided")

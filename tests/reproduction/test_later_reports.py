@@ -49,10 +49,19 @@ def test_a_sign_that_labels_choose_and_a_density_stand_behind_their_runs():
         ("brightness, better sign", 0.7),
         ("png-2", 0.3),
         ("geom", 0.9),
-        ("geom, density", 0.8),
+        ("geom-density", 0.8),
     ]
     assert "untrained_auc" not in lines[-1]
     assert GEOM[0]["untrained_auc"] == 0.5
+
+
+def test_a_criterion_with_runs_of_its_own_is_not_derived():
+    own = network("geom-density", 0, 0.7, 0)
+    found = derived([GEOM[0], own, GEOM[1]])
+    assert [line["method"] for line in found] == [
+        *("geom", "geom-density", "geom", "geom-density")
+    ]
+    assert [line["auc"] for line in found][1] == 0.7
 
 
 def test_a_row_has_the_mean_of_the_classes_that_have_run():
