@@ -138,8 +138,8 @@ from deepsvdd.successors.transformations import LINEAR, SETS
 @click.option(
     "--side",
     type=int,
-    help="Pixels to which frozen resizes images before the backbone; most were trained "
-    "on 224.  [default: as they are]",
+    help="Pixels to which frozen enlarges images of an array; image files have --size. "
+    "Most backbones were trained on 224.  [default: as they are]",
 )
 @click.option(
     "--calibrate",
@@ -181,7 +181,7 @@ def command(input: Path, model: Path, **options: Any) -> None:
       deepsvdd fit parts/ p.safetensors --method hsc --outliers other_pictures/
       deepsvdd fit table.csv t.safetensors --method goad --n_members 3
     Nothing trained, features of a network that knows ImageNet:
-      deepsvdd fit parts/ p.safetensors --method frozen --backbone resnet18 --side 224
+      deepsvdd fit parts/ p.safetensors --method frozen --backbone resnet18 --size 224
     With known anomalies among the images, and p-values from other good ones:
       deepsvdd fit parts/ p.safetensors --labels labels.csv --calibrate more_good/
       deepsvdd score p.safetensors new_parts/ --resize --p_values
