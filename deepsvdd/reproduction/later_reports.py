@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deepsvdd.datasets import CLASS_NAMES
 from deepsvdd.reproduction.later import later_method
 from deepsvdd.reproduction.reports import (
     MEAN,
@@ -193,14 +194,18 @@ def title_of(method: str) -> str:
 
 
 def as_markdown(rows: Iterable[LaterRow]) -> str:
-    """Write rows as a table; the paper's Deep SVDD follows where it has the classes."""
+    """Write rows as a table; the paper's Deep SVDD follows where it has the classes.
+
+    Means over some classes only stand in parentheses.
+    """
     cells = []
     for row in rows:
         chance = has_chance(row.method.removesuffix(BETTER)) and row.half_width > 0
+        text = f"{row.mean:.1f}" + (f" ± {row.half_width:.1f}" if chance else "")
         cells.append(
             [
                 title_of(row.method),
-                f"{row.mean:.1f}" + (f" ± {row.half_width:.1f}" if chance else ""),
+                f"({text})" if row.n_classes < len(CLASS_NAMES[row.dataset]) else text,
                 _cell(row.ensemble),
                 _cell(row.untrained),
                 f"{row.seconds:.0f}" if row.seconds == row.seconds else "",

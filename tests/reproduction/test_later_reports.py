@@ -99,11 +99,11 @@ def test_the_table_says_classes_seeds_and_the_paper_s_of_the_same_classes():
     ]
     table = as_markdown(summarise_later(lines)).splitlines()[2:]
     assert [[cell.strip() for cell in row.strip("|").split("|")] for row in table] == [
-        ["brightness", "40.0", "", "", "2", "2 × 1"],
-        ["brightness, better sign", "70.0", "", "", "2", "2 × 1"],
-        ["Deep SVDD", "90.0", "", "50.0", "3", "2 × 1"],
+        ["brightness", "(40.0)", "", "", "2", "2 × 1"],
+        ["brightness, better sign", "(70.0)", "", "", "2", "2 × 1"],
+        ["Deep SVDD", "(90.0)", "", "50.0", "3", "2 × 1"],
         ["Deep SVDD, paper", f"{(91.9 + 93.9) / 2:.1f}", "", "", "", "2 × 10"],
-        ["HSC with Fashion-MNIST", "97.0", "", "50.0", "3", "1 × 2"],
+        ["HSC with Fashion-MNIST", "(97.0)", "", "50.0", "3", "1 × 2"],
     ]
 
 
@@ -119,3 +119,8 @@ def test_classes_have_the_mean_of_their_seeds():
     found = aucs_by_class(GEOM, "geom")
     assert list(found) == [0, 1]
     np.testing.assert_allclose(list(found.values()), [90.1, 91.1])
+
+
+def test_a_mean_over_all_classes_has_no_parentheses():
+    lines = [run("1nn", c, 0.9) for c in range(10)]
+    assert "| 90.0 |" in as_markdown(summarise_later(lines))
