@@ -42,12 +42,7 @@ from deepsvdd.core.networks import (
     check_network,
     default_network,
 )
-from deepsvdd.core.preprocessing import (
-    BATCH,
-    Preprocessor,
-    at_a_time,
-    without_tails,
-)
+from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
 from deepsvdd.core.recipes import (
     Recipe,
     Variant,
@@ -71,6 +66,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BLOCK = 2**20  # numbers that are checked and converted at a time, to be scored
+
+# Images that are preprocessed at a time, for training: of larger parts what is left over
+# between them stays in the heap, and memory grows by another copy of all images.
+PART = 250
 
 
 class Detector(
@@ -274,14 +273,14 @@ class Detector(
 
         So memory holds all of them once; at once, there would be three copies.
         """
-        size = at_a_time(BATCH, images.shape[1:])
+        size = at_a_time(PART, images.shape[1:])
         parts = (
             channels_last(self.preprocessor_(part).float())
             for part in images.split(size)
         )
         first = next(parts)
         strides = (math.prod(images.shape[1:]), *first.stride()[1:])  # laid out alike
-        whole = torch.empty_strided(images.shape, strides, device=device)
+        whole = first.new_empty_strided(images.shape, strides, device=device)
         whole[: len(first)] = first
         for number, part in enumerate(parts, start=1):
             whole[number * size : number * size + len(part)] = part
