@@ -67,8 +67,8 @@ if TYPE_CHECKING:
 
 BLOCK = 2**20  # numbers that are checked and converted at a time, to be scored
 
-# Images that are preprocessed at a time, for training: of larger parts what is left over
-# between them stays in the heap, and memory grows by another copy of all images.
+# Images that are preprocessed at a time, for training. Of larger parts what is left
+# over stays in the heap, and memory grows by another copy of all images.
 PART = 250
 
 
