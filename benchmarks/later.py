@@ -57,10 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     summarise([line for line in read(given.output) if line["method"] == cls.kind])
 
 
-def recipe_of(lr: float, n_epochs: int, batch_size: int) -> Recipe:
-    """Change the settings of the later methods' ``fast``."""
-    phase = FAST_LATER.training
-    phase = replace(phase, lr=lr, n_epochs=n_epochs, batch_size=batch_size)
+def recipe_of(lr: float, n_epochs: int) -> Recipe:
+    """Change rate and epochs of the later methods' ``fast``."""
+    phase = replace(FAST_LATER.training, lr=lr, n_epochs=n_epochs)
     return replace(FAST_LATER, training=phase)
 
 
@@ -113,9 +112,9 @@ def run(cls: type[Successor], job: Job) -> dict[str, float]:
     others = np.random.default_rng(0).permutation(others)[:OTHERS]
     settings = {name: job[name] for name in OWN if name in job}
     if "gaps" in job:
-        untrained = cls(recipe=recipe_of(job["lr"], 0, 64), device="cpu").fit(train)
+        untrained = cls(recipe=recipe_of(job["lr"], 0), device="cpu").fit(train)
         settings["radius"] = job["gaps"] / USUAL_GAPS * untrained.radius_
-    recipe = recipe_of(job["lr"], job["n_epochs"], 64)
+    recipe = recipe_of(job["lr"], job["n_epochs"])
     detector = cls(recipe=recipe, random_state=0, device="cpu", **settings)
     start = time.process_time()
     detector.fit(train)

@@ -10,7 +10,6 @@ from typing import Any
 import click
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from deepsvdd.cli import options as shared
 from deepsvdd.cli.inputs import (
@@ -32,6 +31,7 @@ from deepsvdd.core._engine.devices import resolve_device
 from deepsvdd.core._engine.distributed import process_group, rank
 from deepsvdd.core._engine.threads import measured_threads
 from deepsvdd.core.detector import Detector
+from deepsvdd.core.known import Known
 from deepsvdd.core.networks import NETWORKS, build_autoencoder, default_network
 from deepsvdd.core.recipes import RECIPES
 from deepsvdd.datasets.images import ImageArray, ImageFolder
@@ -219,7 +219,10 @@ def command(input: Path, model: Path, **options: Any) -> None:
         first = rank() == 0
         data, names, n = normal_data(source, left_out, reading["stream"], input)
         y = labels_of(names, given, labels) if given else np.zeros(len(names), int)
-        told = told_labels(y) if given else []
+        told = []
+        if given:
+            counts = Known.of(y, None).counts_by_name(len(y)).items()
+            told.append("labels: " + ", ".join(f"{k} {name}" for name, k in counts))
         if outliers:
             data, n_outliers, n_read = outliers.beside(data, left_out)
             told.append(f"outliers: {n_outliers} of '{outliers.path}'")
@@ -241,13 +244,6 @@ def command(input: Path, model: Path, **options: Any) -> None:
     if held_out:
         click.echo(f"calibrated on {len(detector.calibration)} samples of '{held_out}'")
     left_out.finish(n)
-
-
-def told_labels(y: NDArray[Any]) -> list[str]:
-    """Say how many samples have which label."""
-    names = {"normal": 1, "anomaly": -1, "unlabeled": 0}
-    counts = ", ".join(f"{(y == label).sum()} {name}" for name, label in names.items())
-    return [f"labels: {counts}"]
 
 
 def calibrate(

@@ -42,7 +42,12 @@ from deepsvdd.core.networks import (
     check_network,
     default_network,
 )
-from deepsvdd.core.preprocessing import Preprocessor, at_a_time, without_tails
+from deepsvdd.core.preprocessing import (
+    BATCH,
+    Preprocessor,
+    at_a_time,
+    without_tails,
+)
 from deepsvdd.core.recipes import (
     Recipe,
     Variant,
@@ -66,10 +71,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 BLOCK = 2**20  # numbers that are checked and converted at a time, to be scored
-
-# Images that are preprocessed at a time, for training. Of larger parts what is left
-# over stays in the heap, and memory grows by another copy of all images.
-PART = 250
 
 
 class Detector(
@@ -273,7 +274,7 @@ class Detector(
 
         So memory holds all of them once; at once, there would be three copies.
         """
-        size = at_a_time(PART, images.shape[1:])
+        size = at_a_time(BATCH, images.shape[1:])
         parts = (
             channels_last(self.preprocessor_(part).float())
             for part in images.split(size)

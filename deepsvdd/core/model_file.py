@@ -29,7 +29,7 @@ from deepsvdd.core.model_schema import (
     check_contents,
     misfit,
 )
-from deepsvdd.core.networks import Autoencoder
+from deepsvdd.core.networks import encoder_in
 from deepsvdd.core.preprocessing import Preprocessor
 from deepsvdd.core.recipes import Recipe
 from deepsvdd.core.representations import represent
@@ -296,8 +296,7 @@ def rebuilt_member(
     """
     name = network if isinstance(network, str) else "custom"
     if isinstance(network, nn.Module):
-        module = copy.deepcopy(network)
-        encoder = module.encoder if isinstance(module, Autoencoder) else module
+        encoder = encoder_in(copy.deepcopy(network))
     else:
         with drawn_from(0):
             encoder = named(network, input_shape, widths)

@@ -269,6 +269,11 @@ class Autoencoder(nn.Module):
         return self.decoder(self.encoder(x))
 
 
+def encoder_in(network: nn.Module) -> nn.Module:
+    """Return the network φ: of an autoencoder its encoder, else the network itself."""
+    return network.encoder if isinstance(network, Autoencoder) else network
+
+
 LENETS = {
     "mnist_LeNet": LeNetConfig(channels=(8, 4), rep_dim=32),
     "cifar10_LeNet": LeNetConfig(channels=(32, 64, 128), rep_dim=128, xavier=True),

@@ -16,7 +16,9 @@ from torch import Tensor
 from deepsvdd.core._engine.distributed import total
 
 METHODS = ("gcn_l1", "gcn_l2", "minmax", "standard", "none")
-BATCH = 250  # samples at a time, so that their floats need not all be in memory
+# Samples at a time, so that their floats need not all be in memory. Of larger parts
+# what is left over stays in the heap, and memory grows by another copy of all images.
+BATCH = 250
 TAIL = 0.01  # part of the samples, at either end of a column, that may be anything
 LARGE = 64 * 64  # pixels from which on fewer images are taken at a time
 

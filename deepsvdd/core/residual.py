@@ -13,9 +13,8 @@ class ResNet(nn.Module):
 
     A stem without pooling comes first; the first and the last stage end in a block of
     two convolutions that is added to what it is given. Like the paper's networks it has
-    no bias terms, no bounded activation and no affine normalization. Of color images of
-    32×32 pixels one costs 3.4 times what it costs "cifar10_LeNet", forward and
-    backward.
+    no bias terms, no bounded activation and no affine normalization. A color image of
+    32×32 pixels takes it 3.4 times as many operations as "cifar10_LeNet".
 
     Parameters
     ----------

@@ -201,10 +201,7 @@ class Trainer:
         for member, history in zip(members, histories, strict=True):
             member.history = history | member.history
             if len(self.input_shape) == 1:
-                # Double precision costs vectors little and makes a score independent of
-                # the batch that it is computed in.
-                member.encoder.double()
-                member.center = member.center.double()
+                member.double()
         return members
 
     def _prepare(

@@ -111,6 +111,15 @@ class Hypersphere:
         """
         return distance_for(self.maps)(apply(self.encoder, x), self.center)
 
+    def double(self) -> None:
+        """Compute in double precision from now on, as for vectors.
+
+        It costs them little, and makes a score independent of the batch that it is
+        computed in.
+        """
+        self.encoder.double()
+        self.center = self.center.double()
+
 
 def train_hypersphere(
     encoder: nn.Module,

@@ -7,16 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from deepsvdd.core._engine.distributed import gathered
 from deepsvdd.core._engine.feeds import Feed
+from deepsvdd.core.detector import Detector
+from deepsvdd.core.known import Known
 from deepsvdd.core.preprocessing import at_a_time
-from deepsvdd.successors.base import LEAST, root
+from deepsvdd.core.representations import SCORING_BATCH, joined
+from deepsvdd.successors.base import LEAST, root, spread
 
 CRITERIA = ("neighbors", "center", "density")
 STORED = 20_000  # features kept, at most
 COMPARED = 1000  # of them by which the bandwidth is chosen
-MEASURED = 250  # samples at a time
 BANDWIDTHS = tuple(2.0**power for power in range(-3, 4))  # in usual gaps
 
 
@@ -75,8 +78,7 @@ class Bank(nn.Module):
         if self.criterion == "center":
             rows = rows.double().mean(dim=0, keepdim=True).to(rows.dtype)
         elif len(rows) > STORED:
-            # From beginning to end, as data may be in order.
-            rows = rows[torch.linspace(0, len(rows) - 1, STORED).long()]
+            rows = rows[spread(len(rows), STORED)]
         self.rows = rows
         if self.criterion == "density":
             self.bandwidth = likeliest_bandwidth(rows)
@@ -91,20 +93,25 @@ class Bank(nn.Module):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
-def counts_its_own(encoder: nn.Module) -> None:
-    """Have the banks of a network score new samples from now on."""
-    for module in encoder.modules():
-        if isinstance(module, Bank):
-            module.own_counts = True
+class KeepsFeatures(Detector):
+    """What detectors share whose networks have banks, put before their other base."""
+
+    def _set_threshold(self, samples: Tensor | Dataset[Any], known: Known) -> None:
+        """Fix the decision boundary; from then on new samples are scored."""
+        super()._set_threshold(samples, known)
+        for member in self.members_:
+            for module in member.encoder.modules():
+                if isinstance(module, Bank):
+                    module.own_counts = True
 
 
 @torch.no_grad()
 def in_order(features_of: Callable[[Tensor], Tensor], feed: Feed) -> Tensor:
     """Compute the features of the training data, of all processes: (n, d)."""
     (example,) = feed.read([torch.arange(1)])
-    size = at_a_time(MEASURED, example.shape[1:])
-    parts = [features_of(batch) for batch in feed.in_order(size)]
-    return gathered(torch.cat(parts), len(feed))
+    size = at_a_time(SCORING_BATCH, example.shape[1:])
+    parts = (features_of(batch) for batch in feed.in_order(size))
+    return gathered(joined(parts, len(feed)), len(feed))
 
 
 def squared_gaps(a: Tensor, b: Tensor) -> Tensor:
@@ -127,10 +134,9 @@ def unlikely(d2: Tensor, bandwidth: Tensor) -> Tensor:
 def likeliest_bandwidth(rows: Tensor) -> Tensor:
     """Choose the bandwidth of most likelihood, each row (n, d) left out in turn: ().
 
-    Out of eight, from an eighth to 8 times the median distance to the nearest other.
+    Out of seven, from an eighth to 8 times the median distance to the nearest other.
     """
-    chosen = torch.linspace(0, len(rows) - 1, min(len(rows), COMPARED)).long()
-    rows = rows[chosen]
+    rows = rows[spread(len(rows), COMPARED)]
     d2 = squared_gaps(rows, rows).fill_diagonal_(torch.inf)
     gap = (d2.amin(dim=1).median() + LEAST).sqrt()
     candidates = [factor * gap for factor in BANDWIDTHS]

@@ -38,6 +38,11 @@ def root(values: Tensor) -> Tensor:
     return (values + LEAST).sqrt()
 
 
+def spread(n: int, k: int) -> Tensor:
+    """Choose at most k of n rows from beginning to end, as data may be in order."""
+    return torch.linspace(0, n - 1, min(n, k)).long()
+
+
 @contextmanager
 def drawing(encoder: nn.Module, seed: int) -> Iterator[None]:
     """Draw layers by a seed inside ``with``; nothing if the encoder has no values."""

@@ -10,15 +10,13 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from deepsvdd.core._engine.feeds import Feed
 from deepsvdd.core.input_checks import is_one_of
-from deepsvdd.core.known import Known
 from deepsvdd.core.objectives import one_class_loss
 from deepsvdd.core.recipes import Recipe, Variant, require
 from deepsvdd.core.training import Objective
-from deepsvdd.successors.bank import Bank, counts_its_own, in_order
+from deepsvdd.successors.bank import Bank, KeepsFeatures, in_order
 from deepsvdd.successors.base import LEAST, Transforming, root
 from deepsvdd.successors.transformations import Geometric, Linear
 
@@ -101,7 +99,7 @@ def geom_loss(
     return one_class_loss(network(batch).square().sum(dim=-1), weight)
 
 
-class GEOM(Transforming):
+class GEOM(KeepsFeatures, Transforming):
     """Recognize how a sample was transformed (Golan and El-Yaniv, NeurIPS 2018).
 
     A classifier learns to tell the rotations of normal images apart. Images of
@@ -211,8 +209,3 @@ class GEOM(Transforming):
         require(
             "criterion", is_one_of(self.criterion, CRITERIA), f"one of {CRITERIA}", self
         )
-
-    def _set_threshold(self, samples: Tensor | Dataset[Any], known: Known) -> None:
-        super()._set_threshold(samples, known)
-        for member in self.members_:
-            counts_its_own(member.encoder)

@@ -11,15 +11,13 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from deepsvdd.core._engine.feeds import Feed
 from deepsvdd.core._engine.isolation import drawn_from
 from deepsvdd.core.architecture import check_module, check_output
-from deepsvdd.core.detector import Detector
 from deepsvdd.core.input_checks import Samples, is_one_of
 from deepsvdd.core.known import Known
-from deepsvdd.core.networks import NETWORKS, Autoencoder
+from deepsvdd.core.networks import NETWORKS, encoder_in
 from deepsvdd.core.recipes import FAST_LATER, Recipe, is_whole, require, shortened
 from deepsvdd.core.training import (
     Hypersphere,
@@ -35,12 +33,7 @@ from deepsvdd.successors.backbones import (
     backbone,
     backbone_names,
 )
-from deepsvdd.successors.bank import (
-    CRITERIA,
-    Bank,
-    counts_its_own,
-    in_order,
-)
+from deepsvdd.successors.bank import CRITERIA, Bank, KeepsFeatures, in_order
 from deepsvdd.successors.base import width_of
 
 if TYPE_CHECKING:
@@ -156,7 +149,7 @@ class Compared(nn.Module):
         self.bank.keep(in_order(self.features_of, feed))
 
 
-class FrozenFeatures(Detector):
+class FrozenFeatures(KeepsFeatures):
     """Distances between features of a network that was trained for something else.
 
     Nothing is trained. A network that has learned to tell a thousand kinds of things
@@ -344,12 +337,10 @@ class FrozenFeatures(Detector):
         ((seed, _),) = jobs
         known = known.to(feed.device)
         normal, weights = without_anomalies(feed, known.labels, known.weights)
-        (example,) = normal.read([torch.arange(1)])
         encoder: nn.Module
         if isinstance(self.network, nn.Module):
             check_module(self.network)
-            encoder = copy.deepcopy(self.network).float().cpu()
-            encoder = encoder.encoder if isinstance(encoder, Autoencoder) else encoder
+            encoder = encoder_in(copy.deepcopy(self.network).float().cpu())
         else:
             with drawn_from(seed):
                 encoder = self.named(
@@ -361,15 +352,9 @@ class FrozenFeatures(Detector):
         c = torch.zeros(1, device=feed.device)
         phase = self.recipe.training
         member = finished(encoder, c, normal, weights, self.kind, 0.1, phase, {})
-        if example.ndim == 2:
-            member.encoder.double()
-            member.center = member.center.double()
+        if len(self.input_shape_) == 1:
+            member.double()
         return [member]
-
-    def _set_threshold(self, samples: Tensor | Dataset[Any], known: Known) -> None:
-        super()._set_threshold(samples, known)
-        for member in self.members_:
-            counts_its_own(member.encoder)
 
     @classmethod
     def named(

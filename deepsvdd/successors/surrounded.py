@@ -20,7 +20,7 @@ from deepsvdd.core.objectives import (
 )
 from deepsvdd.core.recipes import Recipe, Variant, is_number, is_whole, require
 from deepsvdd.core.training import Hypersphere, Objective
-from deepsvdd.successors.base import Successor, drawing, root, width_of
+from deepsvdd.successors.base import Successor, drawing, root, spread, width_of
 
 USUAL_GAPS = 2.0  # r by the rule: benchmarks/later.py, book/results/later-rule.jsonl
 RULE_ROWS = 1000  # samples whose nearest neighbors tell the radius
@@ -132,9 +132,7 @@ def usual_gap(feed: Feed) -> float:
     from a normal sample as normal samples are from each other counts as anomalous.
     Copies of a sample are no others.
     """
-    # From beginning to end, as data may be in order.
-    rows = torch.linspace(0, len(feed) - 1, min(len(feed), RULE_ROWS)).long()
-    (x,) = feed.read([rows])
+    (x,) = feed.read([spread(len(feed), RULE_ROWS)])
     x = x.flatten(1).double()
     apart = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
     gaps = apart.masked_fill(apart == 0, torch.inf).amin(dim=1)
