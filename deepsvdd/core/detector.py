@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,6 +30,7 @@ from deepsvdd.core._engine.feeds import (
     some_images,
 )
 from deepsvdd.core._engine.isolation import usual_modes
+from deepsvdd.core._engine.memory import memory_kept
 from deepsvdd.core._engine.portable import PortableState
 from deepsvdd.core._engine.stacking import trains_at_once
 from deepsvdd.core.calibrated import Calibrated
@@ -333,7 +335,9 @@ class Detector(
         """Score samples (n, ...); shared, of several processes each scores a part."""
         batches = self._preprocessed(samples, shared)
         n: int = len(samples)  # type: ignore[arg-type]
-        scores = joined((scores_of(self.members_, x) for x in batches), n).double()
+        # One batch would be over before that is worth it.
+        with memory_kept() if n > SCORING_BATCH else nullcontext():
+            scores = joined((scores_of(self.members_, x) for x in batches), n).double()
         if shared:
             scores = gathered(scores, n)
         return scores.cpu().numpy()

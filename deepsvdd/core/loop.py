@@ -29,6 +29,7 @@ from deepsvdd.core._engine.distributed import (
 )
 from deepsvdd.core._engine.feeds import Feed, as_feed
 from deepsvdd.core._engine.isolation import usual_modes
+from deepsvdd.core._engine.memory import memory_kept
 from deepsvdd.core._engine.replay import ReplayedStep
 from deepsvdd.core._engine.threads import Threads, are_measured, without_effect
 from deepsvdd.core.recipes import Phase
@@ -127,7 +128,12 @@ def optimise(
         unit="epoch",
         disable=None if verbose and rank() == 0 else True,
     )
-    with usual_modes(), synchronised_norms(module), tensor_cores(feed.device, True):
+    with (
+        usual_modes(),
+        memory_kept(),
+        synchronised_norms(module),
+        tensor_cores(feed.device, True),
+    ):
         loss_function = autocast(loss_function, feed.device, precision)
         step = run.step(loss_function)
         threads = run.threads(loss_function, feed, phase, beside)
