@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import surroundings  # noqa: F401  # enters its own
+from benchmarks import surroundings, ways  # noqa: F401  # they enter their own
 from benchmarks.comparisons import COMPARISONS
 from benchmarks.figures import draw_scaling
 from benchmarks.setting import Setting, Unavailable, check_agreement

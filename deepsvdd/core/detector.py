@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -30,8 +29,8 @@ from deepsvdd.core._engine.feeds import (
     some_images,
 )
 from deepsvdd.core._engine.isolation import usual_modes
-from deepsvdd.core._engine.memory import memory_kept
 from deepsvdd.core._engine.portable import PortableState
+from deepsvdd.core._engine.side_by_side import side_by_side
 from deepsvdd.core._engine.stacking import trains_at_once
 from deepsvdd.core.calibrated import Calibrated
 from deepsvdd.core.explained import Explained
@@ -43,6 +42,7 @@ from deepsvdd.core.networks import (
     build_autoencoder,
     check_network,
     default_network,
+    evaluation_mode,
 )
 from deepsvdd.core.preprocessing import (
     BATCH,
@@ -63,6 +63,7 @@ from deepsvdd.core.scoring import (
     check_threshold,
     rounding_of,
     scores_of,
+    size_of_part,
     threshold_between,
 )
 from deepsvdd.core.stored import Stored
@@ -157,13 +158,17 @@ class Detector(
         self, feed: Feed, jobs: list[tuple[int, Hypersphere | None]], known: Known
     ) -> list[Hypersphere]:
         """Train the networks of some seeds, and from earlier ones, where there are."""
-        at_once = len(jobs) if trains_at_once(feed.device) else 1
+        stacked = len(jobs) if trains_at_once(feed.device) else 1
+        stacks = [jobs[k : k + stacked] for k in range(0, len(jobs), stacked)]
         trainer = Trainer.of(self)
-        return [
-            member
-            for first in range(0, len(jobs), at_once)
-            for member in trainer.fit(feed, jobs[first : first + at_once], known)
-        ]
+
+        def train(stack: list[tuple[int, Hypersphere | None]]) -> list[Hypersphere]:
+            return trainer.fit(feed, stack, known)
+
+        n, trained = trainer.n_at_once(feed), []
+        for first in range(0, len(stacks), n):  # in rounds: the last has more threads
+            trained += side_by_side(train, stacks[first : first + n])
+        return [member for stack in trained for member in stack]
 
     @classmethod
     def named(
@@ -333,14 +338,38 @@ class Detector(
         self, samples: Tensor | Dataset[Any], shared: bool = False
     ) -> NDArray[np.float64]:
         """Score samples (n, ...); shared, of several processes each scores a part."""
-        batches = self._preprocessed(samples, shared)
         n: int = len(samples)  # type: ignore[arg-type]
-        # One batch would be over before that is worth it.
-        with memory_kept() if n > SCORING_BATCH else nullcontext():
+        if isinstance(samples, Tensor) and self._scores_apart(n):
+            own = share(samples) if shared else samples
+            networks = nn.ModuleList(member.encoder for member in self.members_)
+            with evaluation_mode(
+                networks
+            ):  # or a thread would set it, and take it back
+                parts = side_by_side(
+                    self._score_part, own.split(size_of_part(len(own)))
+                )
+            scores = torch.cat(parts).double()
+        else:
+            batches = self._preprocessed(samples, shared)
             scores = joined((scores_of(self.members_, x) for x in batches), n).double()
         if shared:
             scores = gathered(scores, n)
         return scores.cpu().numpy()
+
+    def _scores_apart(self, n: int) -> bool:
+        """Tell whether batches of n samples may be scored at the same time.
+
+        On a CPU, by networks that are known to keep nothing between two batches, of
+        samples whose activations are small.
+        """
+        cpu = self.members_[0].center.device.type == "cpu"
+        small = at_a_time(SCORING_BATCH, self.input_shape_) == SCORING_BATCH
+        own = isinstance(self.network, nn.Module)
+        return cpu and small and not own and n > SCORING_BATCH
+
+    def _score_part(self, part: Tensor) -> Tensor:
+        """Score samples (b, ...) as they were given, on the CPU; returns (b,)."""
+        return scores_of(self.members_, channels_last(self.preprocessor_(part)))
 
     def score_samples(self, X: Samples) -> NDArray[np.float64]:
         """Return the negative anomaly score (n,): larger is more normal.

@@ -31,6 +31,7 @@ from deepsvdd.core._engine.feeds import Feed, as_feed
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core._engine.memory import memory_kept
 from deepsvdd.core._engine.replay import ReplayedStep
+from deepsvdd.core._engine.side_by_side import go_on
 from deepsvdd.core._engine.threads import Threads, are_measured, without_effect
 from deepsvdd.core.recipes import Phase
 from deepsvdd.errors import TrainingDivergedError
@@ -297,6 +298,7 @@ class Run:
         for (start, stop), part, batch in zip(
             bounds, parts, feed.read(parts), strict=True
         ):
+            go_on()
             own = [values[part] for values in beside]
             if n_processes() == 1:
                 step(batch, *own)

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from deepsvdd.core.objectives import count_of, exceeding
-from deepsvdd.core.representations import represent
+from deepsvdd.core.representations import SCORING_BATCH, represent
 from deepsvdd.core.training import Hypersphere
 from deepsvdd.errors import UnscorableError
 
+MOST_BATCHES = 16  # of a part: they are preprocessed at once
 ROUNDINGS = 32  # of a representation's norm, that its computation may lose
 
 
@@ -33,6 +34,16 @@ def scores_of(
         for member in members
     ]
     return torch.stack(distances).mean(dim=0)
+
+
+def size_of_part(n: int) -> int:
+    """Size the parts of n samples that threads score, one each: whole batches.
+
+    So a sample is in the same batch, and has the same score, with one thread or many.
+    """
+    n_batches = math.ceil(n / SCORING_BATCH)
+    share = math.ceil(n_batches / torch.get_num_threads())
+    return SCORING_BATCH * min(share, MOST_BATCHES)
 
 
 def check_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -23,8 +23,8 @@ from deepsvdd.core._engine.checkpoints import (
     plan_checkpoints,
 )
 from deepsvdd.core._engine.dictionaries import begin
-from deepsvdd.core._engine.distributed import from_first
-from deepsvdd.core._engine.feeds import Feed
+from deepsvdd.core._engine.distributed import from_first, n_processes
+from deepsvdd.core._engine.feeds import Feed, InMemory
 from deepsvdd.core._engine.isolation import global_seed
 from deepsvdd.core.architecture import (
     check_architecture,
@@ -34,6 +34,7 @@ from deepsvdd.core.architecture import (
 )
 from deepsvdd.core.known import NOTHING, Known
 from deepsvdd.core.networks import Autoencoder, output_of, seeded_autoencoder
+from deepsvdd.core.preprocessing import BATCH, at_a_time
 from deepsvdd.core.pretraining import pretrain_autoencoders
 from deepsvdd.core.recipes import Recipe, Variant, resolved
 from deepsvdd.core.training import (
@@ -148,12 +149,10 @@ class Trainer:
         list of Hypersphere
         """
         seeds = [seed for seed, _ in jobs]
-        # A checkpoint brings the global generator's state along.
-        shared = isinstance(self.network, nn.Module) or self.checkpoint_dir is not None
-        shared = shared or getattr(self.objective, "draws", False)
         known = known.to(feed.device)
         normal, weights = without_anomalies(feed, known.labels, known.weights)
-        with global_seed(seeds[0], feed.device) if shared else nullcontext():
+        drawn = global_seed(seeds[0], feed.device) if self.draws else nullcontext()
+        with drawn:
             (example,) = normal.read([torch.arange(2)])
             autoencoders = [self._prepare(normal, example.cpu(), *job) for job in jobs]
             checkpoints = self._checkpoints(autoencoders, feed, seeds, known)
@@ -203,6 +202,27 @@ class Trainer:
             if len(self.input_shape) == 1:
                 member.double()
         return members
+
+    @property
+    def draws(self) -> bool:
+        """Whether training may draw from torch's global generator."""
+        return (
+            isinstance(self.network, nn.Module)
+            or getattr(self.objective, "draws", False)
+            # A checkpoint brings the generator's state along.
+            or self.checkpoint_dir is not None
+        )
+
+    def n_at_once(self, feed: Feed) -> int:
+        """Tell how many calls of `fit` may run at the same time, each in a thread.
+
+        One, if they would draw from one generator, read images twice, or hold the
+        activations of large ones.
+        """
+        apart = isinstance(feed, InMemory) and feed.device.type == "cpu"
+        small = at_a_time(BATCH, self.input_shape) == BATCH
+        alone = n_processes() == 1 and not self.draws
+        return torch.get_num_threads() if apart and small and alone else 1
 
     def _prepare(
         self, feed: Feed, example: Tensor, seed: int, start: Hypersphere | None
