@@ -42,7 +42,6 @@ from deepsvdd.core.networks import (
     build_autoencoder,
     check_network,
     default_network,
-    evaluation_mode,
 )
 from deepsvdd.core.preprocessing import (
     BATCH,
@@ -62,8 +61,8 @@ from deepsvdd.core.scoring import (
     check_scores,
     check_threshold,
     rounding_of,
+    scores_apart,
     scores_of,
-    size_of_part,
     threshold_between,
 )
 from deepsvdd.core.stored import Stored
@@ -339,37 +338,19 @@ class Detector(
     ) -> NDArray[np.float64]:
         """Score samples (n, ...); shared, of several processes each scores a part."""
         n: int = len(samples)  # type: ignore[arg-type]
-        if isinstance(samples, Tensor) and self._scores_apart(n):
+        small = at_a_time(SCORING_BATCH, self.input_shape_) == SCORING_BATCH
+        cpu = self.members_[0].center.device.type == "cpu"
+        # A module of a user's own may keep something from one batch to the next.
+        ours = not isinstance(self.network, nn.Module)
+        if isinstance(samples, Tensor) and small and cpu and ours:
             own = share(samples) if shared else samples
-            networks = nn.ModuleList(member.encoder for member in self.members_)
-            with evaluation_mode(
-                networks
-            ):  # or a thread would set it, and take it back
-                parts = side_by_side(
-                    self._score_part, own.split(size_of_part(len(own)))
-                )
-            scores = torch.cat(parts).double()
+            scores = scores_apart(self.members_, self._ready, own).double()
         else:
             batches = self._preprocessed(samples, shared)
             scores = joined((scores_of(self.members_, x) for x in batches), n).double()
         if shared:
             scores = gathered(scores, n)
         return scores.cpu().numpy()
-
-    def _scores_apart(self, n: int) -> bool:
-        """Tell whether batches of n samples may be scored at the same time.
-
-        On a CPU, by networks that are known to keep nothing between two batches, of
-        samples whose activations are small.
-        """
-        cpu = self.members_[0].center.device.type == "cpu"
-        small = at_a_time(SCORING_BATCH, self.input_shape_) == SCORING_BATCH
-        own = isinstance(self.network, nn.Module)
-        return cpu and small and not own and n > SCORING_BATCH
-
-    def _score_part(self, part: Tensor) -> Tensor:
-        """Score samples (b, ...) as they were given, on the CPU; returns (b,)."""
-        return scores_of(self.members_, channels_last(self.preprocessor_(part)))
 
     def score_samples(self, X: Samples) -> NDArray[np.float64]:
         """Return the negative anomaly score (n,): larger is more normal.
@@ -438,12 +419,16 @@ class Detector(
         if isinstance(samples, Tensor):
             own = share(samples) if shared else samples
             for batch in own.split(size):
-                yield channels_last(self.preprocessor_(batch.to(device)))
+                yield self._ready(batch.to(device))
             return
         stream = self._stream(samples, self.preprocessor_, device)
         indices = torch.arange(len(stream))
         own = share(indices) if shared else indices
         yield from stream.read(own.split(size))
+
+    def _ready(self, batch: Tensor) -> Tensor:
+        """Preprocess a batch, on its device, in the layout that networks like."""
+        return channels_last(self.preprocessor_(batch))
 
     def _set_threshold(self, samples: Tensor | Dataset[Any], known: Known) -> None:
         """Fix the decision boundary from the parameters and the training scores.

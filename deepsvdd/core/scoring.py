@@ -11,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from deepsvdd.core._engine.side_by_side import side_by_side
+from deepsvdd.core.networks import evaluation_mode
 from deepsvdd.core.objectives import count_of, exceeding
 from deepsvdd.core.representations import SCORING_BATCH, represent
 from deepsvdd.core.training import Hypersphere
@@ -36,14 +38,35 @@ def scores_of(
     return torch.stack(distances).mean(dim=0)
 
 
-def size_of_part(n: int) -> int:
-    """Size the parts of n samples that threads score, one each: whole batches.
+def scores_apart(
+    members: Sequence[Hypersphere],
+    prepare: Callable[[Tensor], Tensor],
+    samples: Tensor,
+) -> Tensor:
+    """Score samples (n, ...) on a CPU, in parts, each in a thread of its own.
 
-    So a sample is in the same batch, and has the same score, with one thread or many.
+    Parts are whole batches: a sample is in the same one, and has the same score, with
+    one thread or many.
+
+    Parameters
+    ----------
+    members : sequence of Hypersphere
+    prepare : callable
+        Preprocesses samples (b, ...).
+    samples : Tensor of shape (n, ...)
+
+    Returns
+    -------
+    Tensor of shape (n,)
     """
-    n_batches = math.ceil(n / SCORING_BATCH)
+    n_batches = max(1, math.ceil(len(samples) / SCORING_BATCH))
     share = math.ceil(n_batches / torch.get_num_threads())
-    return SCORING_BATCH * min(share, MOST_BATCHES)
+    parts = samples.split(SCORING_BATCH * min(share, MOST_BATCHES))
+    networks = nn.ModuleList(member.encoder for member in members)
+    with evaluation_mode(networks):  # else a thread would set it, and take it back
+        return torch.cat(
+            side_by_side(lambda part: scores_of(members, prepare(part)), parts)
+        )
 
 
 def check_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:
