@@ -21,13 +21,7 @@ from torch.utils.data import Dataset
 
 from deepsvdd.core._engine.devices import channels_last, resolve_device
 from deepsvdd.core._engine.distributed import gathered, share
-from deepsvdd.core._engine.feeds import (
-    Feed,
-    InMemory,
-    Stream,
-    as_images,
-    some_images,
-)
+from deepsvdd.core._engine.feeds import Feed, InMemory, Stream, as_images, some_images
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core._engine.portable import PortableState
 from deepsvdd.core._engine.side_by_side import side_by_side
@@ -43,12 +37,7 @@ from deepsvdd.core.networks import (
     check_network,
     default_network,
 )
-from deepsvdd.core.preprocessing import (
-    BATCH,
-    Preprocessor,
-    at_a_time,
-    without_tails,
-)
+from deepsvdd.core.preprocessing import BATCH, Preprocessor, at_a_time, without_tails
 from deepsvdd.core.recipes import (
     Recipe,
     Variant,
@@ -281,10 +270,7 @@ class Detector(
         So memory holds all of them once; at once, there would be three copies.
         """
         size = at_a_time(BATCH, images.shape[1:])
-        parts = (
-            channels_last(self.preprocessor_(part).float())
-            for part in images.split(size)
-        )
+        parts = (self._ready(part).float() for part in images.split(size))
         first = next(parts)
         strides = (math.prod(images.shape[1:]), *first.stride()[1:])  # laid out alike
         whole = first.new_empty_strided(images.shape, strides, device=device)
@@ -339,10 +325,10 @@ class Detector(
         """Score samples (n, ...); shared, of several processes each scores a part."""
         n: int = len(samples)  # type: ignore[arg-type]
         small = at_a_time(SCORING_BATCH, self.input_shape_) == SCORING_BATCH
-        cpu = self.members_[0].center.device.type == "cpu"
-        # A module of a user's own may keep something from one batch to the next.
-        ours = not isinstance(self.network, nn.Module)
-        if isinstance(samples, Tensor) and small and cpu and ours:
+        on_cpu = self.members_[0].center.device.type == "cpu"
+        # A user's own module may keep something from one batch to the next.
+        apart = small and on_cpu and not isinstance(self.network, nn.Module)
+        if isinstance(samples, Tensor) and apart:
             own = share(samples) if shared else samples
             scores = scores_apart(self.members_, self._ready, own).double()
         else:
