@@ -71,7 +71,7 @@ def busy(setting: Setting) -> Sides:
     """Train as `make run` does, on a quiet machine and beside a busy process a core.
 
     The number of threads is measured, or fixed at one a core; with "spinning", threads
-    wait as a library's do in whose process nobody has set OMP_WAIT_POLICY.
+    wait as a library's do in whose process nobody has set how they wait.
     """
     every = {"OMP_NUM_THREADS": str(len(cores()))}
     kinds = {
@@ -94,6 +94,33 @@ def busy(setting: Setting) -> Sides:
             f"{'busy' if loaded else 'quiet'}, {name}": training(loaded, environment)
             for loaded in (False, True)
             for name, environment in kinds.items()
+        }
+    )
+
+
+@comparison("waiting", repetitions=(3, 1), warm_up=False)
+def waiting(setting: Setting) -> Sides:
+    """Train a few epochs with threads that spin for a while before they sleep.
+
+    The numbers are those of GOMP_SPINCOUNT; 0 is asleep at once.
+    """
+    n = "3" if setting.images is None else "1"
+    words = (*WORDS, "--n_epochs", n, "--ae_n_epochs", n)
+    every = {"OMP_NUM_THREADS": str(len(cores()))}
+
+    def training(loaded: bool, count: int) -> Measure:
+        def measure() -> float:
+            own = every | {"GOMP_SPINCOUNT": str(count)}
+            with other_programs() if loaded else nullcontext():
+                return seconds_of_training(words, **own)
+
+        return measure
+
+    return Sides(
+        {
+            f"{'busy' if loaded else 'quiet'}, {count:,}": training(loaded, count)
+            for loaded in (False, True)
+            for count in (0, 1000, 10_000, 50_000, 200_000, 10**9)
         }
     )
 

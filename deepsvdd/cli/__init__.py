@@ -35,6 +35,7 @@ from typing import Any
 
 import click
 
+from deepsvdd.core._engine.waiting import patience
 from deepsvdd.errors import DataUnavailableError, OldDependencyError
 from deepsvdd.version import __version__
 
@@ -71,11 +72,9 @@ class Commands(click.Group):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run, and let a terminal that has no ν or ± print something in its place.
 
-        Threads that wait for each other sleep instead of spinning: on a machine with
-        other work, spinning takes the core from the thread that is waited for. OpenMP
-        reads this when torch is loaded, which happens after this line.
+        How threads wait is set here, since torch is loaded after this line.
         """
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        os.environ.update(patience(os.environ))
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")

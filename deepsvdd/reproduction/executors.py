@@ -19,6 +19,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from deepsvdd.core._engine.waiting import patience
 from deepsvdd.errors import ProcessLostError
 
 Outcome = Any  # what the function returns, or the Exception that it raised
@@ -141,21 +142,18 @@ def _interrupts_held_back() -> Iterator[None]:
 
 @contextmanager
 def _patient_threads() -> Iterator[None]:
-    """Start processes whose threads sleep while they wait for each other.
+    """Start processes whose threads do not spin for long while they wait.
 
-    Spinning, they would take the core from the one that is waited for, where there are
-    fewer cores than threads. OpenMP reads it when torch is loaded, so it is of no use
-    to this process, whose environment is left as it was.
+    OpenMP reads it when torch is loaded, so it is of no use to this process, whose
+    environment is left as it was.
     """
-    name = "OMP_WAIT_POLICY"
-    if name in os.environ:  # a user's own choice
-        yield
-        return
-    os.environ[name] = "PASSIVE"
+    own = patience(os.environ)
+    os.environ.update(own)
     try:
         yield
     finally:
-        os.environ.pop(name, None)
+        for name in own:
+            os.environ.pop(name, None)
 
 
 def _settle(shares: Any, n_threads: int, line: Connection) -> None:

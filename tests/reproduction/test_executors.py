@@ -10,6 +10,7 @@ import psutil
 import pytest
 import torch
 
+from deepsvdd.core._engine.waiting import PATIENCE
 from deepsvdd.errors import ProcessLostError
 from deepsvdd.reproduction.executors import (
     cores,
@@ -86,18 +87,19 @@ def test_processes_have_cores_of_their_own(two_cores, tmp_path):
 
 
 def waiting(_):
-    return os.environ.get("OMP_WAIT_POLICY")
+    return {name: os.environ.get(name) for name in PATIENCE}
 
 
-@pytest.mark.parametrize(("own", "theirs"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
-def test_threads_of_workers_wait_asleep_unless_a_user_wants_it(
-    monkeypatch, own, theirs
-):
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
-    if own:
-        monkeypatch.setenv("OMP_WAIT_POLICY", own)
+@pytest.mark.parametrize("own", [{}, {"OMP_WAIT_POLICY": "ACTIVE"}])
+def test_threads_of_workers_wait_patiently_unless_a_user_wants_it(monkeypatch, own):
+    for name in PATIENCE:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    theirs = dict.fromkeys(PATIENCE) | (own or PATIENCE)
     assert dict(run_locally(waiting, [None], n_jobs=1)) == {0: theirs}
-    assert os.environ.get("OMP_WAIT_POLICY") == own
+    assert {name: os.environ.get(name) for name in own} == own
+    assert waiting(None) == dict.fromkeys(PATIENCE) | own
 
 
 def test_processes_that_leave_cores_free_are_not_pinned(two_cores, tmp_path):
