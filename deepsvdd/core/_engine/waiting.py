@@ -2,8 +2,9 @@
 
 Threads that spin while they wait take the core from the one that is waited for, where
 other programs run. Threads that sleep at once have to be woken thousands of times a
-second. Between the two: GNU's OpenMP, which torch has on Linux, spins for a while, longer
-than most waits of a quiet machine (``python -m benchmarks --only waiting``). Others sleep.
+second. Between the two: GNU's OpenMP, which torch has on Linux, spins for a while,
+longer than most waits of a quiet machine (``python -m benchmarks --only waiting``).
+Others sleep.
 """
 
 from __future__ import annotations
