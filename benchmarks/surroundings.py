@@ -19,6 +19,7 @@ from benchmarks.comparisons import ROOT, Sides, comparison
 from benchmarks.setting import Setting, Unavailable
 from benchmarks.timing import Measure
 from deepsvdd.core._engine.threads import SET_BY_USERS
+from deepsvdd.core._engine.waiting import PATIENCE
 from deepsvdd.reproduction import provenance
 from deepsvdd.reproduction.executors import cores
 
@@ -110,7 +111,7 @@ def waiting(setting: Setting) -> Sides:
 
     def training(loaded: bool, count: int) -> Measure:
         def measure() -> float:
-            own = every | {"GOMP_SPINCOUNT": str(count)}
+            own = every | PATIENCE | {"GOMP_SPINCOUNT": str(count)}
             with other_programs() if loaded else nullcontext():
                 return seconds_of_training(words, **own)
 

@@ -1,4 +1,4 @@
-"""Comparisons of ways to go faster that the package does not take, with what it does.
+"""Comparisons of ways to go faster: those that the package takes, and others.
 
 Chapter 9 quotes them: what does not help is worth knowing, too.
 """

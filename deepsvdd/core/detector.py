@@ -76,6 +76,7 @@ class Detector(
     """
 
     networks: ClassVar[tuple[str, ...]] = NETWORKS
+    lean: ClassVar[bool] = True  # φ takes a network's memory, and not several times it
     network: str | nn.Module
     widths: Sequence[int] | None
     recipe: str | Recipe | Variant
@@ -153,7 +154,7 @@ class Detector(
         def train(stack: list[tuple[int, Hypersphere | None]]) -> list[Hypersphere]:
             return trainer.fit(feed, stack, known)
 
-        n, trained = trainer.n_at_once(feed), []
+        n, trained = trainer.n_at_once(feed, known) if self.lean else 1, []
         for first in range(0, len(stacks), n):  # in rounds: the last has more threads
             trained += side_by_side(train, stacks[first : first + n])
         return [member for stack in trained for member in stack]
@@ -327,7 +328,7 @@ class Detector(
         small = at_a_time(SCORING_BATCH, self.input_shape_) == SCORING_BATCH
         on_cpu = self.members_[0].center.device.type == "cpu"
         # A user's own module may keep something from one batch to the next.
-        apart = small and on_cpu and not isinstance(self.network, nn.Module)
+        apart = self.lean and small and on_cpu and self.network_ != "custom"
         if isinstance(samples, Tensor) and apart:
             own = share(samples) if shared else samples
             scores = scores_apart(self.members_, self._ready, own).double()

@@ -63,7 +63,8 @@ class DeepSVDD(Detector):
     n_members : int, default=1
         Train that many networks, with seeds ``random_state``, ``random_state + 1``, …,
         and average their normalized distances. On a GPU they are trained all at once,
-        on a CPU as many at a time as torch has threads.
+        on a CPU as many at a time as torch has threads, which they share: with more
+        than one, the last digits of a member depend on the number of members.
     preprocessing : str, default="auto"
         "gcn_l1" (paper; "auto" for images), "gcn_l2", "minmax", "standard" ("auto" for
         vectors: every column's training data has mean 0 and standard deviation 1, but

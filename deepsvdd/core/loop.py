@@ -31,7 +31,7 @@ from deepsvdd.core._engine.feeds import Feed, as_feed
 from deepsvdd.core._engine.isolation import usual_modes
 from deepsvdd.core._engine.memory import memory_kept
 from deepsvdd.core._engine.replay import ReplayedStep
-from deepsvdd.core._engine.side_by_side import go_on
+from deepsvdd.core._engine.side_by_side import go_on, n_at_once
 from deepsvdd.core._engine.threads import Threads, are_measured, without_effect
 from deepsvdd.core.recipes import Phase
 from deepsvdd.errors import TrainingDivergedError
@@ -114,6 +114,8 @@ def optimise(
     """
     from tqdm import trange
 
+    if n_at_once() > 1:
+        title = f"{title}, seed {seeds}"
     feed = as_feed(x)
     run = Run.begin(module, phase, feed, seeds, state or {})
     saved = checkpoint.load() if checkpoint and rank() == 0 else None
@@ -145,7 +147,7 @@ def optimise(
             for loss in losses:
                 check_finite(loss, title, epoch, rate)
             radii = spread(on_epoch(epoch) if on_epoch else 0.0, len(losses))
-            seconds = time.perf_counter() - start
+            seconds = (time.perf_counter() - start) / n_at_once()
             for history, loss, radius in zip(run.histories, losses, radii, strict=True):
                 row = (epoch, loss, radius, rate, seconds / len(losses))
                 for column, value in zip(COLUMNS, row, strict=True):

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 from deepsvdd.core._engine.side_by_side import side_by_side
 from deepsvdd.core.networks import evaluation_mode
 from deepsvdd.core.objectives import count_of, exceeding
-from deepsvdd.core.representations import SCORING_BATCH, represent
+from deepsvdd.core.representations import SCORING_BATCH, joined, represent
 from deepsvdd.core.training import Hypersphere
 from deepsvdd.errors import UnscorableError
 
-MOST_BATCHES = 16  # of a part: they are preprocessed at once
 ROUNDINGS = 32  # of a representation's norm, that its computation may lose
 
 
@@ -45,8 +44,7 @@ def scores_apart(
 ) -> Tensor:
     """Score samples (n, ...) on a CPU, in parts, each in a thread of its own.
 
-    Parts are whole batches: a sample is in the same one, and has the same score, with
-    one thread or many.
+    Parts are whole batches: a sample is in the same one with few threads and many.
 
     Parameters
     ----------
@@ -61,12 +59,14 @@ def scores_apart(
     """
     n_batches = max(1, math.ceil(len(samples) / SCORING_BATCH))
     share = math.ceil(n_batches / torch.get_num_threads())
-    parts = samples.split(SCORING_BATCH * min(share, MOST_BATCHES))
+
+    def score(part: Tensor) -> Tensor:
+        batches = part.split(SCORING_BATCH)  # of which each is preprocessed by itself
+        return joined((scores_of(members, prepare(b)) for b in batches), len(part))
+
     networks = nn.ModuleList(member.encoder for member in members)
     with evaluation_mode(networks):  # else a thread would set it, and take it back
-        return torch.cat(
-            side_by_side(lambda part: scores_of(members, prepare(part)), parts)
-        )
+        return torch.cat(side_by_side(score, samples.split(SCORING_BATCH * share)))
 
 
 def check_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -213,15 +213,15 @@ class Trainer:
             or self.checkpoint_dir is not None
         )
 
-    def n_at_once(self, feed: Feed) -> int:
+    def n_at_once(self, feed: Feed, known: Known) -> int:
         """Tell how many calls of `fit` may run at the same time, each in a thread.
 
-        One, if they would draw from one generator, read images twice, or hold the
-        activations of large ones.
+        One, if they would draw from one generator, read images twice, copy those that
+        are not labeled, or hold the activations of large ones.
         """
         apart = isinstance(feed, InMemory) and feed.device.type == "cpu"
         small = at_a_time(BATCH, self.input_shape) == BATCH
-        alone = n_processes() == 1 and not self.draws
+        alone = n_processes() == 1 and not self.draws and known.labels is None
         return torch.get_num_threads() if apart and small and alone else 1
 
     def _prepare(

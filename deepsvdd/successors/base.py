@@ -159,6 +159,7 @@ class Transforming(Successor):
     """
 
     required = ("network", "transformations", "recipe")
+    lean = False
     layers: ClassVar[Callable[..., nn.Module]]
     of_layers: ClassVar[tuple[str, ...]] = ()
 

@@ -224,6 +224,7 @@ class FrozenFeatures(KeepsFeatures):
     """
 
     kind = "FrozenFeatures"
+    lean = False
     networks = Names()
     required = ("network", "layer", "criterion", "n_neighbors", "recipe")
     recipe: Recipe = shortened(FAST_LATER, 0, 0)  # nothing is trained

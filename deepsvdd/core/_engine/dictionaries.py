@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from deepsvdd.core._engine.feeds import Feed
 
+_FILTERS = threading.Lock()  # of warnings
 N_IMAGES = 500  # that patches are taken from
 N_PATCHES = 20  # of each; with steps of ten patches, the authors' 1,000 steps
 
@@ -102,7 +104,7 @@ def learn_dictionary(
         max_no_improvement=None,
         random_state=seed,
     )
-    with warnings.catch_warnings():
+    with _FILTERS, warnings.catch_warnings():  # which are those of all threads
         warnings.simplefilter("ignore", ConvergenceWarning)  # of patches that are alike
         atoms = learner.fit(rows).components_
     return torch.as_tensor(atoms).view(n_atoms, images.shape[1], *size)

@@ -22,9 +22,9 @@ from typing import Any
 # Of malloc.h: free memory at the heap's end that is given back, and the size from which
 # a block is mapped by itself, so that it is given back when it is freed.
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-KEPT = 2**31 - 1, 2**28  # bytes: all; blocks up to 256 MB, larger than any activation
+KEPT = 2**28, 2**31 - 1  # blocks up to 256 MB, larger than any activation; all of them
 # Where glibc's own thresholds end up as they grow. Once set, they no longer do.
-USUAL = 2**26, 2**25
+USUAL = 2**25, 2**26
 SET_BY_USERS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")
 
 _lock = threading.Lock()
@@ -45,17 +45,19 @@ def glibc() -> Any:
     return library if known else None
 
 
-def set_thresholds(trim: int, mmap: int) -> None:
-    """Tell glibc what to keep."""
+def set_thresholds(mmap: int, trim: int) -> None:
+    """Tell glibc what to keep; a version that refuses the first stays as it is."""
     library = glibc()
-    if library is not None:
+    if library is not None and library.mallopt(MMAP_THRESHOLD, mmap):
         library.mallopt(TRIM_THRESHOLD, trim)
-        library.mallopt(MMAP_THRESHOLD, mmap)
 
 
 @contextmanager
 def memory_kept() -> Iterator[None]:
-    """Keep memory that is freed within; later, glibc gives back as usual."""
+    """Keep memory that is freed within; later, glibc gives back what is freed then.
+
+    Of what threads free, only what fits into their part of the heap, 64 MB, is kept.
+    """
     global _n_within
     with _lock:
         _n_within += 1

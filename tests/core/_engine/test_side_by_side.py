@@ -2,13 +2,15 @@
 
 import threading
 import time
+import warnings
 from concurrent import futures
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from deepsvdd import DeepSVDD, TrainingDivergedError
+from deepsvdd import GEOM, DeepSAD, DeepSVDD, TrainingDivergedError
 from deepsvdd.core._engine import side_by_side as module
 from deepsvdd.core._engine.side_by_side import Ended, go_on, side_by_side
 from tests.toys import SHORT, Flat, states_equal
@@ -57,6 +59,42 @@ def test_threads_are_shared(n_items, share, in_threads):
         assert pool.submit(torch.get_num_threads).result() == 4
 
 
+def test_calls_that_overlap_share_the_same_threads():
+    """Torch notes for threads to come what any thread sets."""
+    inside, leave = threading.Barrier(3), threading.Event()
+
+    def slow(_):
+        inside.wait(LONG)
+        assert leave.wait(LONG)
+        return torch.get_num_threads()
+
+    with futures.ThreadPoolExecutor(1) as pool:
+        first = pool.submit(side_by_side, slow, range(2))
+        inside.wait(LONG)  # two threads of two each are at work
+        second = side_by_side(lambda _: torch.get_num_threads(), range(4))
+        leave.set()
+        assert (first.result(), second) == ([2, 2], [1, 1, 1, 1])
+    assert torch.get_num_threads() == 4
+    with futures.ThreadPoolExecutor(1) as pool:
+        assert pool.submit(torch.get_num_threads).result() == 4
+
+
+def test_work_within_work_is_done_in_turn():
+    def outer(_):
+        return side_by_side(lambda _: threading.current_thread().name, range(3))
+
+    assert all(len(set(names)) == 1 for names in side_by_side(outer, range(2)))
+
+
+def test_where_no_thread_can_be_started_all_is_done_in_turn(monkeypatch):
+    def refused(self, *arguments):
+        raise RuntimeError("cannot schedule new futures after interpreter shutdown")
+
+    monkeypatch.setattr(module.ThreadPoolExecutor, "submit", refused)
+    assert side_by_side(lambda item: -item, range(3)) == [0, -1, -2]
+    assert torch.get_num_threads() == 4
+
+
 def test_one_thread_does_all_in_turn():
     torch.set_num_threads(1)
     names = side_by_side(lambda _: threading.current_thread().name, range(3))
@@ -74,8 +112,10 @@ def test_an_error_ends_the_others():
             raise ZeroDivisionError
         until_ended()
 
+    began = time.monotonic()
     with pytest.raises(ZeroDivisionError):
         side_by_side(work, range(12))
+    assert time.monotonic() - began < LONG / 2
     assert torch.get_num_threads() == 4
     go_on()  # this thread is none of them
 
@@ -91,7 +131,7 @@ def test_ctrl_c_ends_all(monkeypatch):
             ended.append(True)
             raise
 
-    def interrupted(futures, return_when):
+    def interrupted(*arguments):
         assert begun.wait(LONG)
         raise KeyboardInterrupt
 
@@ -166,15 +206,42 @@ def test_what_draws_from_one_generator_is_trained_in_turn(
     assert names == [here] * 2
 
 
-def test_a_member_that_diverges_is_named(images):
+def test_a_member_that_diverges_is_named_by_its_seed(images):
     detector = DeepSVDD(recipe=SHORT, n_members=2, random_state=0)
     detector.set_params(recipe__training__lr=1e30)
-    with pytest.raises(TrainingDivergedError, match="learning rate"):
+    with pytest.raises(TrainingDivergedError, match=r"seed [01].*learning rate"):
         detector.fit(images)
 
 
+def test_labels_and_transformations_are_trained_in_turn(monkeypatch, images):
+    """They hold more of the images, and would do so once a thread."""
+    names, here = where(monkeypatch), threading.current_thread().name
+    y = np.zeros(len(images), dtype=int)
+    y[:3] = -1
+    DeepSAD(recipe=SHORT, n_members=2, random_state=0).fit(images, y)
+    GEOM(recipe="quick", n_members=2, random_state=0).fit(images)
+    assert names == [here] * 4
+
+
+def test_vectors_are_trained_side_by_side(monkeypatch, vectors):
+    torch.set_num_threads(2)
+    names = where(monkeypatch)
+    apart = DeepSVDD(recipe=SHORT, n_members=2, random_state=0).fit(vectors)
+    assert threading.current_thread().name not in names
+    torch.set_num_threads(1)
+    in_turn = DeepSVDD(recipe=SHORT, n_members=2, random_state=0).fit(vectors)
+    pairs = zip(apart.members_, in_turn.members_, strict=True)
+    assert all(states_equal(a.encoder, b.encoder) for a, b in pairs)
+
+
+def test_a_first_layer_of_patches_leaves_the_filters_of_warnings(images):
+    before = list(warnings.filters)
+    DeepSVDD(recipe="quick-dictionary", n_members=4, random_state=0).fit(images)
+    assert warnings.filters == before
+
+
 @pytest.mark.parametrize("kind", ["images", "vectors"])
-def test_scores_do_not_depend_on_the_number_of_threads(kind, request):
+def test_a_core_a_part_gives_the_scores_of_one_thread(kind, request):
     x = request.getfixturevalue(kind)
     torch.set_num_threads(1)
     detector = DeepSVDD(recipe=SHORT, random_state=0).fit(x)
