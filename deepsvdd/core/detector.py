@@ -325,7 +325,8 @@ class Detector(
     ) -> NDArray[np.float64]:
         """Score samples (n, ...); shared, of several processes each scores a part."""
         n: int = len(samples)  # type: ignore[arg-type]
-        small = at_a_time(SCORING_BATCH, self.input_shape_) == SCORING_BATCH
+        # Of larger samples a block holds one batch, and threads would hold much.
+        small = 2 * SCORING_BATCH * math.prod(self.input_shape_) <= BLOCK
         on_cpu = self.members_[0].center.device.type == "cpu"
         # A user's own module may keep something from one batch to the next.
         apart = self.lean and small and on_cpu and self.network_ != "custom"
