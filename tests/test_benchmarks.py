@@ -25,7 +25,8 @@ NAMES = (
     *("autoencoder-epoch", "svdd-epoch", "cifar10-autoencoder", "cifar10-svdd"),
     *("precision", "threads", "floor", "images", "networks", "replay"),
     *("fit", "score", "one-image", "import", "memory"),
-    *("busy", "fit-memory", "score-memory"),
+    *("busy", "waiting", "fit-memory", "score-memory"),
+    *("members", "score-ways", "layouts", "compiled"),
 )
 OWN_PROCESSES = {"memory", "fit-memory", "score-memory"}
 
@@ -36,6 +37,7 @@ def comparisons(one_thread):
         patch.syspath_prepend(ROOT)  # a folder of the checkout, not installed
         patch.setenv("OMP_NUM_THREADS", "1")  # and one in the processes it starts
         importlib.import_module("benchmarks.surroundings")
+        importlib.import_module("benchmarks.ways")
         yield importlib.import_module("benchmarks.comparisons")
 
 
@@ -77,7 +79,11 @@ def test_every_side_takes_finite_time(comparisons, setting, name, monkeypatch):
     # Processes of their own take seconds: one test starts some.
     if name in OWN_PROCESSES:
         monkeypatch.setattr(comparisons, "in_process", in_this_process)
-    if name == "busy":
+    if name == "compiled":  # which takes a minute
+        ways = importlib.import_module("benchmarks.ways")
+        monkeypatch.setattr(ways, "in_process", in_this_process)
+        monkeypatch.setattr(torch, "compile", lambda module: module)
+    if name in ("busy", "waiting"):
         surroundings = importlib.import_module("benchmarks.surroundings")
         monkeypatch.setattr(surroundings, "seconds_of_training", lambda *_, **__: 1.0)
     try:
