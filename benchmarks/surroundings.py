@@ -67,6 +67,18 @@ def seconds_of_training(words: tuple[str, ...], **environment: str) -> float:
     return (ended - began).total_seconds()
 
 
+def training(
+    words: tuple[str, ...], loaded: bool, environment: dict[str, str]
+) -> Measure:
+    """Measure a training, on a quiet machine or a busy one."""
+
+    def measure() -> float:
+        with other_programs() if loaded else nullcontext():
+            return seconds_of_training(words, **environment)
+
+    return measure
+
+
 @comparison("busy", repetitions=(5, 1), warm_up=False)
 def busy(setting: Setting) -> Sides:
     """Train as `make run` does, on a quiet machine and beside a busy process a core.
@@ -82,17 +94,12 @@ def busy(setting: Setting) -> Sides:
         "one thread": {"OMP_NUM_THREADS": "1"},
     }
     epochs = () if setting.images is None else ("--n_epochs", "1", "--ae_n_epochs", "1")
-
-    def training(loaded: bool, environment: dict[str, str]) -> Measure:
-        def measure() -> float:
-            with other_programs() if loaded else nullcontext():
-                return seconds_of_training((*WORDS, *epochs), **environment)
-
-        return measure
-
+    words = (*WORDS, *epochs)
     return Sides(
         {
-            f"{'busy' if loaded else 'quiet'}, {name}": training(loaded, environment)
+            f"{'busy' if loaded else 'quiet'}, {name}": training(
+                words, loaded, environment
+            )
             for loaded in (False, True)
             for name, environment in kinds.items()
         }
@@ -107,19 +114,12 @@ def waiting(setting: Setting) -> Sides:
     """
     n = "3" if setting.images is None else "1"
     words = (*WORDS, "--n_epochs", n, "--ae_n_epochs", n)
-    every = {"OMP_NUM_THREADS": str(len(cores()))}
-
-    def training(loaded: bool, count: int) -> Measure:
-        def measure() -> float:
-            own = every | PATIENCE | {"GOMP_SPINCOUNT": str(count)}
-            with other_programs() if loaded else nullcontext():
-                return seconds_of_training(words, **own)
-
-        return measure
-
+    every = {"OMP_NUM_THREADS": str(len(cores()))} | PATIENCE
     return Sides(
         {
-            f"{'busy' if loaded else 'quiet'}, {count:,}": training(loaded, count)
+            f"{'busy' if loaded else 'quiet'}, {count:,}": training(
+                words, loaded, every | {"GOMP_SPINCOUNT": str(count)}
+            )
             for loaded in (False, True)
             for count in (0, 1000, 10_000, 50_000, 200_000, 10**9)
         }

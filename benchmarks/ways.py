@@ -5,12 +5,9 @@ Chapter 9 quotes them: what does not help is worth knowing, too.
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 from unittest import mock
 
 import torch
@@ -28,35 +25,11 @@ from benchmarks.timing import Measure, timed
 from deepsvdd import get_recipe, pretrain_autoencoder
 from deepsvdd.core import layers
 from deepsvdd.core._engine.devices import autocast
+from deepsvdd.core._engine.side_by_side import side_by_side
 from deepsvdd.core.representations import SCORING_BATCH, represent
 from deepsvdd.reproduction.executors import cores
 
 IMAGES = 2000  # of a training here: these comparisons are between neighbors
-
-
-@contextlib.contextmanager
-def threads(n: int) -> Any:
-    """Let torch take n threads for each operation of this thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def at_once(work: Callable[[Any], Any], parts: list[Any]) -> list[Any]:
-    """Do a part a core, each in a thread of its own with single-threaded operations."""
-
-    def alone(part: Any) -> Any:
-        with threads(1):
-            return work(part)
-
-    before = torch.get_num_threads()
-    with ThreadPoolExecutor(len(cores())) as pool:
-        results = list(pool.map(alone, parts))
-    torch.set_num_threads(before)  # torch notes it for threads to come, too
-    return results
 
 
 @comparison("members", repetitions=(5, 2))
@@ -72,7 +45,7 @@ def members(setting: Setting) -> Sides:
     return Sides(
         {
             "in turn": timed(lambda: [train(network) for network in networks]),
-            "at once": timed(lambda: at_once(train, networks)),
+            "at once": timed(lambda: side_by_side(train, networks)),
         }
     )
 
@@ -97,8 +70,8 @@ def score_ways(setting: Setting) -> Sides:
             return torch.cat([apply(batch) for batch in x.split(SCORING_BATCH)])
 
     def split() -> list[Tensor]:
-        parts = list(x.chunk(len(cores())))
-        return at_once(lambda part: represent(network, part), parts)
+        parts = x.chunk(len(cores()))
+        return side_by_side(lambda part: represent(network, part), parts)
 
     torch.testing.assert_close(dense(), represent(network, x), rtol=1e-4, atol=1e-4)
     return Sides(
@@ -128,27 +101,20 @@ def layouts(setting: Setting) -> Sides:
     )
 
 
-COMPILING = """
-import time
-import torch
-from benchmarks.setting import Setting
-from benchmarks.ways import steps
-
-network, step = steps(Setting.load({images}), compiled={compiled})
-began = time.perf_counter()
-step()
-first = time.perf_counter() - began
-for _ in range(3):
-    step()
-began = time.perf_counter()
-for _ in range(20):
-    step()
-print({first} and first or (time.perf_counter() - began) / 20)
-"""
+def time_step(images: int, is_compiled: bool, first: bool) -> None:
+    """Print the seconds of a step of 200 images, the first one or a later one."""
+    step = step_of(Setting.load(images), is_compiled)
+    measure = timed(step)
+    seconds = measure()
+    if not first:
+        for _ in range(3):
+            step()
+        seconds = timed(lambda: [step() for _ in range(20)])() / 20
+    print(seconds)
 
 
-def steps(setting: Setting, compiled: bool) -> tuple[nn.Module, Callable[[], None]]:
-    """Build an autoencoder and its step of 200 images; compiled in torch's own norms.
+def step_of(setting: Setting, is_compiled: bool) -> Callable[[], None]:
+    """Build an autoencoder's step of 200 images; compiled, with torch's own norms.
 
     The package's gradient of normalization and pooling is Python that a compiler does
     not look into; torch's is what it is made for.
@@ -156,7 +122,7 @@ def steps(setting: Setting, compiled: bool) -> tuple[nn.Module, Callable[[], Non
     network = fresh_autoencoder(setting).train()
     x, apply = setting.x[:200], network
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
-    if compiled:
+    if is_compiled:
         for norm in network.modules():
             if isinstance(norm, layers.NormPool2d):
                 norm.fused = False
@@ -167,7 +133,7 @@ def steps(setting: Setting, compiled: bool) -> tuple[nn.Module, Callable[[], Non
         (apply(x) - x).square().flatten(1).sum(dim=1).mean().backward()
         optimizer.step()
 
-    return network, step
+    return step
 
 
 @comparison("compiled", repetitions=(1, 1), warm_up=False)
@@ -175,16 +141,14 @@ def compiled(setting: Setting) -> Sides:
     """Pretrain with torch.compile: a step, and the first one of a process."""
     if not (shutil.which("c++") or shutil.which("g++")):
         raise Unavailable("torch.compile needs a C++ compiler")
-    folder = tempfile.mkdtemp()  # the compiler's cache, empty at first
+    images = setting.images or IMAGES
+    code = "from benchmarks.ways import time_step; time_step({}, {}, {})"
+    cache = tempfile.TemporaryDirectory()  # the compiler's; lasts as long as `of`
 
     def of(is_compiled: bool, first: bool) -> Measure:
-        code = COMPILING.format(
-            images=setting.images or IMAGES, compiled=is_compiled, first=first
-        )
-
         def measure() -> float:
-            with mock.patch.dict("os.environ", TORCHINDUCTOR_CACHE_DIR=folder):
-                return in_process(code)
+            with mock.patch.dict("os.environ", TORCHINDUCTOR_CACHE_DIR=cache.name):
+                return in_process(code.format(images, is_compiled, first))
 
         return measure
 

@@ -73,10 +73,13 @@ class Detector(
     ----------
     networks : tuple of str
         Names that its parameter ``network`` may have.
+    lean : bool
+        Whether φ takes the memory of a network, and not several times that: threads do
+        not each hold it then.
     """
 
     networks: ClassVar[tuple[str, ...]] = NETWORKS
-    lean: ClassVar[bool] = True  # φ takes a network's memory, and not several times it
+    lean: ClassVar[bool] = True
     network: str | nn.Module
     widths: Sequence[int] | None
     recipe: str | Recipe | Variant
@@ -154,7 +157,7 @@ class Detector(
         def train(stack: list[tuple[int, Hypersphere | None]]) -> list[Hypersphere]:
             return trainer.fit(feed, stack, known)
 
-        n, trained = trainer.n_at_once(feed, known) if self.lean else 1, []
+        n, trained = trainer.n_side_by_side(feed, known), []
         for first in range(0, len(stacks), n):  # in rounds: the last has more threads
             trained += side_by_side(train, stacks[first : first + n])
         return [member for stack in trained for member in stack]
@@ -330,7 +333,7 @@ class Detector(
         on_cpu = self.members_[0].center.device.type == "cpu"
         # A user's own module may keep something from one batch to the next.
         apart = self.lean and small and on_cpu and self.network_ != "custom"
-        if isinstance(samples, Tensor) and apart:
+        if isinstance(samples, Tensor) and apart and n > SCORING_BATCH:
             own = share(samples) if shared else samples
             scores = scores_apart(self.members_, self._ready, own).double()
         else:

@@ -77,6 +77,8 @@ class Trainer:
         Puts what the estimator adds around the network of a seed.
     at_origin : bool
         Whether the center is the origin, and not the mean representation.
+    lean : bool
+        Whether φ takes the memory of a network, and not several times that.
     """
 
     network: str | nn.Module
@@ -96,6 +98,7 @@ class Trainer:
     eps: float = 1e-6
     around: Callable[[nn.Module, int], nn.Module] = lambda encoder, seed: encoder
     at_origin: bool = False
+    lean: bool = True
 
     @classmethod
     def of(cls, detector: Any) -> Trainer:
@@ -120,6 +123,7 @@ class Trainer:
                 encoder, vars(detector), detector.input_shape_, seed
             ),
             at_origin=getattr(detector, "at_origin", False),
+            lean=detector.lean,
         )
 
     def fit(
@@ -213,7 +217,7 @@ class Trainer:
             or self.checkpoint_dir is not None
         )
 
-    def n_at_once(self, feed: Feed, known: Known) -> int:
+    def n_side_by_side(self, feed: Feed, known: Known) -> int:
         """Tell how many calls of `fit` may run at the same time, each in a thread.
 
         One, if they would draw from one generator, read images twice, copy those that
@@ -222,7 +226,8 @@ class Trainer:
         apart = isinstance(feed, InMemory) and feed.device.type == "cpu"
         small = at_a_time(BATCH, self.input_shape) == BATCH
         alone = n_processes() == 1 and not self.draws and known.labels is None
-        return torch.get_num_threads() if apart and small and alone else 1
+        fits = self.lean and apart and small and alone
+        return torch.get_num_threads() if fits else 1
 
     def _prepare(
         self, feed: Feed, example: Tensor, seed: int, start: Hypersphere | None

@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-# Of malloc.h: free memory at the heap's end that is given back, and the size from which
-# a block is mapped by itself, so that it is given back when it is freed.
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-KEPT = 2**28, 2**31 - 1  # blocks up to 256 MB, larger than any activation; all of them
+# Of malloc.h: the size from which a block is mapped by itself, so that it is given back
+# when it is freed; and how much free memory at the heap's end is given back.
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
+KEPT = 2**28, 2**31 - 1  # blocks from 256 MB on, larger than any activation; nothing
 # Where glibc's own thresholds end up as they grow. Once set, they no longer do.
 USUAL = 2**25, 2**26
 SET_BY_USERS = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_MMAP_MAX_")

@@ -15,7 +15,6 @@ from tests.toys import random
 
 FAULTS = """
 import resource
-from contextlib import nullcontext
 
 from deepsvdd.core._engine.memory import memory_kept
 

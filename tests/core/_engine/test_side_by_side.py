@@ -13,6 +13,7 @@ from torch import nn
 from deepsvdd import GEOM, DeepSAD, DeepSVDD, TrainingDivergedError
 from deepsvdd.core._engine import side_by_side as module
 from deepsvdd.core._engine.side_by_side import Ended, go_on, side_by_side
+from deepsvdd.core.trainer import Trainer
 from tests.toys import SHORT, Flat, states_equal
 
 LONG = 60.0  # seconds that nothing here may take
@@ -172,8 +173,6 @@ def test_members_that_are_trained_at_the_same_time_are_those_of_one_thread(image
 
 def where(monkeypatch):
     """Note the threads in which networks are trained."""
-    from deepsvdd.core.trainer import Trainer
-
     names, usual = [], Trainer.fit
 
     def fit(self, *arguments):
