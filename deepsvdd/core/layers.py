@@ -114,6 +114,7 @@ def conv_norm_pool(conv: Any, norm: Any, x: Tensor) -> Tensor:
     """
     scoring = norm.fused and not (norm.training or torch.is_grad_enabled())
     suitable = x.device.type == "cpu" and x.dtype == torch.float32
+    suitable = suitable and not torch.is_autocast_enabled("cpu")  # or it would be idle
     onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
     # Its pooling would turn NaN into a number.
     if not (scoring and suitable and onednn and x.isfinite().all()):

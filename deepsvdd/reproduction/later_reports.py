@@ -57,8 +57,8 @@ class LaterRow:
         The test AUC in per cent, and half its 95 % interval over seeds; NaN of one
         seed, 0 of methods without chance.
     untrained, ensemble : float
-        Mean AUC of the networks before training, and of the ensembles of all seeds, for
-        the same classes; NaN where there is none.
+        Mean AUC of the networks before training, and of the largest ensembles of seeds,
+        for the same classes; NaN where there is none.
     seconds : float
         Training of one network, mean over runs.
     paper : float
@@ -140,7 +140,7 @@ def summarise_later(lines: Iterable[Line]) -> list[LaterRow]:
     for key, own in groups.items():
         row = next(r for r in rows if (r.dataset, r.recipe, r.method) == key)
         classes = {line["normal_class"] for line in own}
-        together = [line for line in lines if _ensemble_of(line) == key]
+        together = _largest([line for line in lines if _ensemble_of(line) == key])
         whole = {line["normal_class"] for line in together} == classes
         spent = [
             line.get("pretrain_seconds", 0.0) + line["train_seconds"]
@@ -171,6 +171,12 @@ def _ensemble_of(line: Line) -> tuple[str, str, str] | None:
     return line["dataset"], recipe_name(line), method
 
 
+def _largest(ensembles: Sequence[Line]) -> list[Line]:
+    """Keep the ensembles with the most members."""
+    most = max((line["n_members"] for line in ensembles), default=0)
+    return [line for line in ensembles if line["n_members"] == most]
+
+
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else math.nan
 
@@ -196,7 +202,8 @@ def title_of(method: str) -> str:
 def as_markdown(rows: Iterable[LaterRow]) -> str:
     """Write rows as a table; the paper's Deep SVDD follows where it has the classes.
 
-    Means over some classes only stand in parentheses.
+    Means over some classes only stand in parentheses. A recipe that is not ``fast`` is
+    named.
     """
     cells = []
     for row in rows:
@@ -204,7 +211,7 @@ def as_markdown(rows: Iterable[LaterRow]) -> str:
         text = f"{row.mean:.1f}" + (f" ± {row.half_width:.1f}" if chance else "")
         cells.append(
             [
-                title_of(row.method),
+                _named(row),
                 f"({text})" if row.n_classes < len(CLASS_NAMES[row.dataset]) else text,
                 _cell(row.ensemble),
                 _cell(row.untrained),
@@ -216,6 +223,11 @@ def as_markdown(rows: Iterable[LaterRow]) -> str:
             own = ["Deep SVDD, paper", f"{row.paper:.1f}", "", "", ""]
             cells.append([*own, f"{row.n_classes} × 10"])
     return markdown_table(HEAD, cells)
+
+
+def _named(row: LaterRow) -> str:
+    other = [row.recipe] if row.recipe not in ("", "fast") else []
+    return ", ".join([title_of(row.method), *other])
 
 
 def _cell(value: float) -> str:

@@ -279,6 +279,18 @@ def test_scoring_keeps_what_is_no_number():
 
 
 @pytest.mark.filterwarnings("ignore:TF32")
+def test_scoring_under_autocast_is_in_its_precision():
+    torch.manual_seed(0)
+    conv, norm = nn.Conv2d(3, 8, 5, padding=2, bias=False), NormPool2d(8).eval()
+    x = torch.rand(4, 3, 16, 16)
+    with torch.no_grad():
+        exact = conv_norm_pool(conv, norm, x)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            rounded = conv_norm_pool(conv, norm, x)
+    error = (rounded.float() - exact).norm() / exact.norm()
+    assert 1e-4 < error < 1e-1  # eight bits of mantissa, not twenty-four
+
+
 def test_scoring_works_without_onednn():
     conv, norm = fitted_stage(1, 8)
     x = images((2, 1, 8, 8), dtype=torch.float32)

@@ -91,6 +91,28 @@ def test_an_ensemble_counts_where_it_has_the_same_classes(classes, there):
     assert (rows["geom"].ensemble == pytest.approx(95.0)) is there
 
 
+def test_the_largest_ensemble_of_a_class_counts():
+    together = [
+        network(f"geom-x{n}", c, 0.95 + n / 100, 0, n_members=n, members=[*range(n)])
+        for n in (3, 2)
+        for c in (0, 1)
+    ]
+    assert by_method(GEOM + together)["geom"].ensemble == pytest.approx(98.0)
+
+
+def test_the_table_names_a_recipe_that_is_not_the_usual_one():
+    lines = [
+        network("goad", 0, 0.9, 0, recipe="fast:0+1"),
+        network("one-class", 0, 0.9, 0, precision="bf16"),
+    ]
+    titles = [
+        row.split("|")[1].strip()
+        for row in as_markdown(summarise_later(lines)).splitlines()[2:]
+    ]
+    assert titles[0] == "GOAD, fast:0+1"
+    assert titles[1] == "Deep SVDD, fast, bf16"
+
+
 def test_the_table_says_classes_seeds_and_the_paper_s_of_the_same_classes():
     lines = [
         *derived([run("brightness", c, auc) for c, auc in ((3, 0.2), (8, 0.6))]),

@@ -21,13 +21,14 @@ from contextvars import ContextVar
 import torch
 
 SET_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-STEPS = 5  # that are timed, after one to warm up
+STEPS = 3  # that are timed, after one to warm up: few enough for the shortest recipes
 WORTH = 0.9  # of the time before; for less gain no thread more is taken
 CHANGED = 1.3  # times as long as before, or as short: the machine is another now
 SHARE = 0.03  # of the time of training, for all measuring
 
 log = logging.getLogger("deepsvdd")
-_measuring: ContextVar[bool] = ContextVar("measuring", default=False)
+# The most threads that a training may take, where somebody has asked for measuring.
+_most: ContextVar[int] = ContextVar("most", default=0)
 
 
 @contextmanager
@@ -40,11 +41,12 @@ def measured_threads() -> Iterator[None]:
     if any(os.environ.get(name) for name in SET_BY_USERS):
         yield
         return
-    before, token = torch.get_num_threads(), _measuring.set(True)
+    before = torch.get_num_threads()
+    token = _most.set(before)
     try:
         yield
     finally:
-        _measuring.reset(token)
+        _most.reset(token)
         torch.set_num_threads(before)
 
 
@@ -68,7 +70,8 @@ class Threads:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.trial, self.clock = trial, clock
-        self.most = torch.get_num_threads()
+        # Not what torch has now: that may be the choice of the phase before.
+        self.most = _most.get() or torch.get_num_threads()
         # Else measuring would take longer than its share.
         self.useful = self.most > 1 and n_steps * SHARE >= 2 * (STEPS + 1)
         self.usual: float | None = None  # seconds of an epoch with this number
@@ -116,7 +119,7 @@ class Threads:
 
 def are_measured() -> bool:
     """Tell whether somebody has asked for measuring."""
-    return _measuring.get()
+    return _most.get() > 0
 
 
 def without_effect(

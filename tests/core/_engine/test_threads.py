@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
-from deepsvdd import Phase, optimise
+from deepsvdd import Phase, get_recipe, optimise
 from deepsvdd.core._engine import threads
 from deepsvdd.core._engine.threads import Threads, are_measured, measured_threads
+from deepsvdd.core.loop import batch_bounds
 from tests.toys import random, states_equal
 
 
@@ -76,13 +77,28 @@ def test_measuring_takes_a_small_share_of_the_time():
         seconds = 3.0 if epoch % 2 else 9.0
         trained += seconds
         chooser.after_epoch(seconds)
-    once = 6 * (1.0 + 0.6 + 0.4)
+    once = (threads.STEPS + 1) * (1.0 + 0.6 + 0.4)
     assert machine.now > once
     assert machine.now <= threads.SHARE * trained + once
     few = Machine(t1=1.0, t2=0.6, t4=0.4)
-    assert not few.threads(n_steps=300).useful
+    assert not few.threads(n_steps=90).useful  # `quick` on a digit
     assert few.steps == 0
     assert torch.get_num_threads() == 4
+
+
+def test_the_shortest_training_of_make_run_is_measured():
+    fewest = 5421  # images of a digit, of fives
+    phase = get_recipe("fast", "mnist_LeNet").training
+    n_steps = len(batch_bounds(fewest, phase.batch_size)) * phase.n_epochs
+    assert Machine(t1=1.0, t2=0.6, t4=0.4).threads(n_steps).useful
+
+
+def test_each_phase_may_have_more_threads_than_the_one_before():
+    with measured_threads():
+        Machine(t1=1.0, t2=9.0, t4=9.0).threads()
+        assert torch.get_num_threads() == 1  # busy
+        Machine(t1=1.0, t2=0.6, t4=0.4).threads()
+        assert torch.get_num_threads() == 4
 
 
 class Layers(nn.Sequential):
