@@ -79,7 +79,7 @@ def training(
     return measure
 
 
-@comparison("busy", repetitions=(5, 1), warm_up=False)
+@comparison("busy", repetitions=(3, 1), warm_up=False)
 def busy(setting: Setting) -> Sides:
     """Train as `make run` does, on a quiet machine and beside a busy process a core.
 

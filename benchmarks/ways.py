@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from unittest import mock
 
@@ -20,7 +21,7 @@ from benchmarks.comparisons import (
     one_epoch,
     pretraining,
 )
-from benchmarks.setting import Setting, Unavailable, fresh_autoencoder
+from benchmarks.setting import Setting, Unavailable, fresh_autoencoder, plain_twin
 from benchmarks.timing import Measure, timed
 from deepsvdd import get_recipe, pretrain_autoencoder
 from deepsvdd.core import layers
@@ -53,7 +54,8 @@ def members(setting: Setting) -> Sides:
 @comparison("score-ways", repetitions=(7, 2))
 def score_ways(setting: Setting) -> Sides:
     """Apply the network to preprocessed images: ways to use cores, caches and bits."""
-    network, x = fresh_autoencoder(setting).eval().encoder, setting.x
+    autoencoder, x = fresh_autoencoder(setting).eval(), setting.x
+    network = autoencoder.encoder
 
     def by(size: int) -> Measure:
         return timed(lambda: represent(network, x, size))
@@ -74,6 +76,10 @@ def score_ways(setting: Setting) -> Sides:
         return side_by_side(lambda part: represent(network, part), parts)
 
     torch.testing.assert_close(dense(), represent(network, x), rtol=1e-4, atol=1e-4)
+    sides = {}
+    if "x86" in torch.backends.quantized.supported_engines:
+        twin = in_eight_bits(plain_twin(autoencoder).encoder, x[:SCORING_BATCH])
+        sides["int8"] = timed(lambda: represent(twin, x))
     return Sides(
         {
             f"{SCORING_BATCH} images at a time": by(SCORING_BATCH),
@@ -82,7 +88,27 @@ def score_ways(setting: Setting) -> Sides:
             "channels last": timed(dense),
             "bf16": timed(short),
         }
+        | sides
     )
+
+
+@comparison("cifar10-score-ways", repetitions=(3, 1))
+def cifar10_score_ways(setting: Setting) -> Sides:
+    """Apply the network for CIFAR-10 to preprocessed images, in the same ways."""
+    return score_ways(setting.cifar10)
+
+
+def in_eight_bits(network: nn.Module, x: Tensor) -> nn.Module:
+    """Quantize a network of textbook layers, calibrated by some images (B, C, H, W)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own plans for where this lives
+        from torch.ao.quantization import get_default_qconfig_mapping
+        from torch.ao.quantization.quantize_fx import convert_fx, prepare_fx
+
+        observed = prepare_fx(network.eval(), get_default_qconfig_mapping(), (x,))
+        with torch.no_grad():
+            observed(x)
+        return convert_fx(observed)
 
 
 @comparison("layouts", repetitions=(5, 2))

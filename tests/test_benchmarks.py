@@ -26,7 +26,7 @@ NAMES = (
     *("precision", "threads", "floor", "images", "networks", "replay"),
     *("fit", "score", "one-image", "import", "memory"),
     *("busy", "waiting", "fit-memory", "score-memory"),
-    *("members", "score-ways", "layouts", "compiled"),
+    *("members", "score-ways", "cifar10-score-ways", "layouts", "compiled"),
 )
 OWN_PROCESSES = {"memory", "fit-memory", "score-memory"}
 
