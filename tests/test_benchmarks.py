@@ -299,6 +299,28 @@ def test_help_teaches(comparisons, capsys):
     assert "examples:" in text
 
 
+def test_the_readme_has_the_committed_times():
+    text = (ROOT / "book/results/benchmarks-cpu.json").read_text("utf-8")
+    found = json.loads(text)["comparisons"]
+    rows = {
+        "MNIST, autoencoder, an epoch": "autoencoder-epoch",
+        "MNIST, Deep SVDD, an epoch": "svdd-epoch",
+        "CIFAR-10, autoencoder, an epoch": "cifar10-autoencoder",
+        "CIFAR-10, Deep SVDD, an epoch": "cifar10-svdd",
+        "MNIST, scoring 10,000 images": "score",
+    }
+    table = (ROOT / "README.md").read_text("utf-8")
+    for title, name in rows.items():
+        plain, *package = found[name]["sides"].values()
+        cells = [f"{plain['median']:.2g} s"]
+        seconds = [f"{side['median']:.2g} s" for side in package]
+        ratios = [f"{side['ratio']:.1f}" for side in package]
+        for first, *low in (seconds, ratios):
+            bits = "bf16: " if low and low[0].endswith("s") else ""
+            cells.append(first + "".join(f" ({bits}{value})" for value in low))
+        assert f"| {' | '.join([title, *cells])} |" in table
+
+
 def test_intervals_are_counted_and_it_goes_on_where_it_stopped(
     tmp_path, monkeypatch, capsys
 ):

@@ -60,7 +60,7 @@ class LaterRow:
         Mean AUC of the networks before training, and of the largest ensembles of seeds,
         for the same classes; NaN where there is none.
     seconds : float
-        Training of one network, mean over runs.
+        Training of one network: the fastest run, as machines were shared.
     paper : float
         The paper's mean AUC for these classes; NaN where it has none.
     """
@@ -156,7 +156,7 @@ def summarise_later(lines: Iterable[Line]) -> list[LaterRow]:
                 half_width=half_width([row.std], [row.n_seeds]),
                 untrained=row.untrained,
                 ensemble=_mean([100 * r["auc"] for r in together] if whole else []),
-                seconds=_mean(spent),
+                seconds=min(spent, default=math.nan),
                 paper=row.paper_mean,
             )
         )
