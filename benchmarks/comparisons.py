@@ -42,6 +42,7 @@ from benchmarks.timing import Measure, stopwatch, timed
 from deepsvdd import (
     DeepSVDD,
     Hypersphere,
+    ImageArray,
     Phase,
     Recipe,
     get_recipe,
@@ -50,7 +51,7 @@ from deepsvdd import (
     train_hypersphere,
 )
 from deepsvdd.core._engine.devices import PRECISIONS
-from deepsvdd.core._engine.feeds import as_feed
+from deepsvdd.core._engine.feeds import Stream, as_feed
 from deepsvdd.core._engine.replay import ReplayedStep
 from deepsvdd.core.metrics import roc_auc
 from deepsvdd.core.training import mean_representation
@@ -298,6 +299,17 @@ def networks(setting: Setting) -> Sides:
 
     sizes = (1, 10, 30, 100) if gpu else (1, 2, 4, 8)
     return Sides({f"{m} network{'s' * (m > 1)}": stack_of(m) for m in sizes})
+
+
+@comparison("streaming", repetitions=(3, 1))
+def streaming(setting: Setting) -> Sides:
+    """Pretrain for one epoch on images in memory, and on images read meanwhile."""
+    images = setting.split.x_train
+    read = Stream(
+        ImageArray(images), images.shape[1:], setting.preprocessor, setting.device, 1
+    )
+    streamed = pretraining(setting, read)
+    return Sides({"in memory": pretraining(setting), "streamed": streamed})
 
 
 @comparison("replay", repetitions=(5, 2))

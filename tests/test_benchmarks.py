@@ -8,6 +8,7 @@ import sys
 import time
 from contextlib import redirect_stdout
 
+import click
 import numpy as np
 import psutil
 import pytest
@@ -15,6 +16,7 @@ import scipy.stats
 import torch
 
 from deepsvdd import DROCC, GEOM, build_autoencoder
+from deepsvdd.cli import main
 from deepsvdd.core.metrics import bootstrap_auc
 from deepsvdd.reproduction.results import read_results
 from deepsvdd.reproduction.runs import run_task
@@ -23,7 +25,7 @@ from tests import ROOT, wait_until
 
 NAMES = (
     *("autoencoder-epoch", "svdd-epoch", "cifar10-autoencoder", "cifar10-svdd"),
-    *("precision", "threads", "floor", "images", "networks", "replay"),
+    *("precision", "threads", "floor", "images", "networks", "streaming", "replay"),
     *("fit", "score", "one-image", "import", "memory"),
     *("busy", "waiting", "fit-memory", "score-memory"),
     *("members", "score-ways", "cifar10-score-ways", "layouts", "compiled"),
@@ -458,3 +460,63 @@ def test_numbers_of_an_image_are_told_apart_by_their_auc(surprises):
 
     assert surprises.of_one_number(measure)(set_)[3] == 0
     assert surprises.of_one_number(measure, two_sided=True)(set_)[3] == 1
+
+
+# --- what is to be measured on a GPU, and sweeps of two versions ----------------------
+
+
+@pytest.fixture
+def gpu(comparisons):
+    return importlib.import_module("benchmarks.gpu")
+
+
+def test_each_piece_is_a_command_that_its_program_takes(gpu, tmp_path):
+    command = importlib.import_module("benchmarks.__main__")
+    for name, words in gpu.pieces(tmp_path, str(tmp_path), 2).items():
+        assert words[:2] == [sys.executable, "-m"]
+        module, *rest = words[2:]
+        if module == "benchmarks":
+            assert command.parser().parse_args(rest).only == [name]
+            continue
+        if module == "torch.distributed.run":
+            rest = rest[rest.index("-m") + 2 :]
+        found = main.resolve_command(click.Context(main), rest)
+        _, own, words_of_it = found
+        context = own.make_context(own.name, list(words_of_it))
+        assert context.params["device"] == "cuda"
+
+
+def test_pieces_are_done_once_and_in_order_within_their_time(gpu, tmp_path):
+    print_one = [sys.executable, "-c", "print(1)"]
+    wait = [sys.executable, "-c", "import time; time.sleep(60)"]
+    commands = {"a": print_one, "b": wait, "c": print_one}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gpu, "LEAST", 0)
+        assert gpu.carry_out(commands, tmp_path, 5) == ["b", "c"]
+        commands["b"] = print_one
+        assert gpu.carry_out(commands, tmp_path, 60) == []
+    assert (tmp_path / "a.txt").read_text() == "1\n"  # not done again
+    commands["d"] = [sys.executable, "-c", "raise SystemExit(3)"]
+    with pytest.raises(SystemExit, match=r"d ended with 3: see .*d\.txt"):
+        gpu.carry_out(commands, tmp_path, 60)
+    assert not (tmp_path / "d.done").exists()
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_without_a_gpu_the_pieces_are_shown(gpu, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        gpu.main([str(tmp_path / "new")])
+    assert "--list shows what would be done" in capsys.readouterr().err
+    gpu.main([str(tmp_path / "new"), "--list"])
+    assert "mnist-paper: " in capsys.readouterr().out
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_sweep_of_two_versions_has_the_same_results(comparisons, monkeypatch, capsys):
+    sweeps = importlib.import_module("benchmarks.sweeps")
+    words = ["--against", str(ROOT), "--recipe", "fast:1+1", "--seeds", "0"]
+    monkeypatch.setattr(sys, "argv", ["sweeps", *words, "--normal_class", "3"])
+    sweeps.main()
+    text = capsys.readouterr().out
+    assert text.startswith("1 runs: ")
+    assert "AUCs differ by at most 0.00 points" in text
