@@ -79,7 +79,7 @@ def training(
     return measure
 
 
-@comparison("busy", repetitions=(3, 1), warm_up=False)
+@comparison("busy", repetitions=(2, 1), warm_up=False)
 def busy(setting: Setting) -> Sides:
     """Train as `make run` does, on a quiet machine and beside a busy process a core.
 
@@ -106,7 +106,7 @@ def busy(setting: Setting) -> Sides:
     )
 
 
-@comparison("waiting", repetitions=(3, 1), warm_up=False)
+@comparison("waiting", repetitions=(2, 1), warm_up=False)
 def waiting(setting: Setting) -> Sides:
     """Train a few epochs with threads that spin for a while before they sleep.
 
