@@ -95,6 +95,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load_before, results = load_average(), {}
     for name in options.only or COMPARISONS:
         results[name] = run(name, setting, options.quick)
+        if options.output:  # so that what is measured is not lost
+            content = {"provenance": origin, "comparisons": results}
+            write_text(options.output, json.dumps(content, indent=1) + "\n")
     load = {"before": load_before, "after": load_average()}
     print(f"\nLoad average before and after: {load['before']}, {load['after']}")
     content = {"provenance": origin, "load": load, "comparisons": results}

@@ -83,14 +83,12 @@ def training(
 def busy(setting: Setting) -> Sides:
     """Train as `make run` does, on a quiet machine and beside a busy process a core.
 
-    The number of threads is measured, or fixed at one a core; with "spinning", threads
-    wait as a library's do in whose process nobody has set how they wait.
+    The number of threads is measured, or fixed: one a core, or one.
     """
     every = {"OMP_NUM_THREADS": str(len(cores()))}
     kinds = {
         "measured": {},
         "all cores": every,
-        "all cores, spinning": every | {"OMP_WAIT_POLICY": "ACTIVE"},
         "one thread": {"OMP_NUM_THREADS": "1"},
     }
     epochs = () if setting.images is None else ("--n_epochs", "1", "--ae_n_epochs", "1")
